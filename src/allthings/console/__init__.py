@@ -1,0 +1,1 @@
+"""The built web console; its source is web-console/ at the top of the repository."""

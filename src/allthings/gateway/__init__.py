@@ -1,0 +1,1 @@
+"""The MQTT broker: sockets, sessions, subscriptions, credentials, blocks."""

@@ -1,0 +1,1 @@
+"""Keeps every reading: schema, ingest, rollups, history, SQL. The only room that speaks ClickHouse."""

@@ -1,0 +1,87 @@
+"""Blocks: what the log holds. Each is one Arrow IPC stream with one record batch.
+
+Two kinds, told by the schema's metadata:
+
+- *messages*: raw messages as a gateway received them, nothing interpreted;
+- *readings*: readings that arrived as columns already (bulk uploads).
+
+A row's *position* is its place in the log: the block's sequence in the stream, then the row in the block. It orders
+all rows of the platform, and it is what makes a replay idempotent.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+#: A block has at most this many rows, so that sequence and row fit one 64-bit position.
+ROWS_MAX: Final = 1 << 20
+
+#: Bits of a message's `flags`.
+FLAG_QOS: Final = 0b0000_0011
+FLAG_RETAIN: Final = 0b0000_0100
+FLAG_DUP: Final = 0b0000_1000
+#: The message did not come from a device but was appended again from the list of rejects.
+FLAG_REPLAYED: Final = 0b0001_0000
+
+_TIME = pa.timestamp("ns", tz="UTC")
+_NAMES = pa.dictionary(pa.int32(), pa.string())
+
+#: `properties` are the MQTT 5 properties of the PUBLISH as they stood on the wire (without their length), null if none.
+MESSAGES: Final = pa.schema(
+    [
+        pa.field("received", _TIME, nullable=False),
+        pa.field("topic", pa.string(), nullable=False),
+        pa.field("payload", pa.binary(), nullable=False),
+        pa.field("client", _NAMES, nullable=False),
+        pa.field("flags", pa.uint8(), nullable=False),
+        pa.field("properties", pa.binary()),
+    ],
+    metadata={"allthings": "messages/1"},
+)
+
+#: `number` holds numbers and booleans (0, 1), `text` strings, JSON, and integers that a float cannot hold exactly.
+READINGS: Final = pa.schema(
+    [
+        pa.field("thing", _NAMES, nullable=False),
+        pa.field("property", _NAMES, nullable=False),
+        pa.field("time", _TIME, nullable=False),
+        pa.field("number", pa.float64()),
+        pa.field("text", pa.string()),
+        pa.field("kind", pa.uint8(), nullable=False),
+        pa.field("received", _TIME, nullable=False),
+    ],
+    metadata={"allthings": "readings/1"},
+)
+
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+def encode(batch: pa.RecordBatch) -> bytes:
+    """A record batch of MESSAGES or READINGS as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=_OPTIONS) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def decode(data: bytes) -> pa.RecordBatch:
+    """The record batch of a block. Raises pyarrow.ArrowInvalid when the bytes are damaged."""
+    with pa.ipc.open_stream(data) as reader:
+        return reader.read_next_batch()
+
+
+def is_readings(batch: pa.RecordBatch) -> bool:
+    """Whether a block holds readings (bulk upload) rather than raw messages."""
+    return batch.schema.names[0] == "thing"
+
+
+def position(sequence: int, row: int) -> int:
+    """The position of a row: an unsigned 64-bit number that grows along the log."""
+    return sequence * ROWS_MAX + row
+
+
+def sequence(position: int) -> int:
+    """The block's sequence within a position."""
+    return position // ROWS_MAX

@@ -1,0 +1,1 @@
+"""Blocks of raw messages become readings, events and rejects."""

@@ -1,0 +1,1 @@
+"""Everything that is configured: things, users, tokens. The only room that speaks SQLAlchemy."""

@@ -1,0 +1,1 @@
+"""Settings, roles, supervision, and the order of start and stop."""

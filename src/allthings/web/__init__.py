@@ -1,0 +1,1 @@
+"""The ASGI application: one folder or module per dialect."""
