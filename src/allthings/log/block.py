@@ -74,7 +74,7 @@ def decode(data: bytes) -> pa.RecordBatch:
 
 def is_readings(batch: pa.RecordBatch) -> bool:
     """Whether a block holds readings (bulk upload) rather than raw messages."""
-    return batch.schema.names[0] == "thing"
+    return bool(batch.schema.names[0] == "thing")
 
 
 def position(sequence: int, row: int) -> int:

@@ -1,0 +1,19 @@
+"""Errors of the log."""
+
+from __future__ import annotations
+
+from allthings.things.errors import UnavailableError
+
+
+class LogUnavailableError(UnavailableError):
+    """The log did not take an append, or cannot be read, now. Nothing was acknowledged; try again."""
+
+    type = "log-unavailable"
+    title = "The log does not answer"
+
+
+class LogFullError(LogUnavailableError):
+    """The log's disk or its limit is full. Appends succeed again when space is made."""
+
+    type = "log-full"
+    title = "The log is full"

@@ -1,0 +1,31 @@
+"""Names and bounds of the log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STREAM: Final = "allthings"
+SUBJECT: Final = "allthings.blocks"
+POSITIONS_BUCKET: Final = "allthings-positions"
+NOTES: Final = "allthings.notes"
+
+#: One append, one NATS message. A single MQTT message may be as large as the gateway allows (below this).
+BLOCK_BYTES_MAX: Final = 32 * 1024 * 1024
+#: How long an appended block's id is remembered, so that an append that is repeated is stored once.
+DEDUPLICATION_S: Final = 120.0
+#: The server answers an append after its fsync. No answer within this time counts as a failure (and is repeated).
+APPEND_TIMEOUT_S: Final = 5.0
+
+#: A reader asks for at most this much at once; it bounds the reader's memory.
+READ_BLOCKS_MAX: Final = 256
+READ_BYTES_MAX: Final = 64 * 1024 * 1024
+READ_HEARTBEAT_S: Final = 2.0
+READ_EXPIRES_S: Final = 30.0
+#: The server forgets a reader that has not asked for this long.
+READER_INACTIVE_S: Final = 60.0
+
+#: What the log keeps when nothing else is said; blocks that a consumer still needs are kept beyond both.
+KEEP_AGE_S: Final = 7 * 86_400
+KEEP_BYTES: Final = 20 * 1024**3
+#: The hard limit over KEEP_BYTES, at which appends are refused until the consumers have caught up.
+HARD_LIMIT_FACTOR: Final = 1.25

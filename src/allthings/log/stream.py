@@ -1,0 +1,296 @@
+"""Append to the log and read from it: one JetStream stream, positions in a key-value bucket.
+
+Consumers keep their position themselves (`save_position`) after what they made of a block is durable, and read on
+from there. The server holds no state of theirs that a crash could lose, blocks arrive strictly in order, and a reader
+that dies is simply replaced by another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self
+
+import msgspec
+import nats
+import nats.errors
+import nats.js.errors
+import pyarrow as pa
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StorageType, StreamConfig
+
+from allthings.log import block, settings
+from allthings.log.entry import Entry
+from allthings.log.errors import LogFullError, LogUnavailableError
+from allthings.log.reader import Reader
+
+__all__ = ["Entry", "Log", "LogStatus"]
+
+#: JetStream's error codes for "no room": maximum bytes, maximum messages, resources, storage.
+_FULL_CODES = frozenset({10047, 10077, 10023, 10028})
+
+
+class LogStatus(msgspec.Struct, frozen=True):
+    """How the log stands. `lag` counts blocks that a consumer has not finished yet."""
+
+    first: int
+    last: int
+    bytes: int
+    blocks: int
+    positions: dict[str, int]
+    lag: dict[str, int]
+
+
+class Log:
+    """One connection to the log. Make it with `Log.connect`."""
+
+    def __init__(self, connection: Any, replicas: int, keep_bytes: int) -> None:
+        self._nc = connection
+        self._js = connection.jetstream(timeout=settings.APPEND_TIMEOUT_S)
+        self._replicas = replicas
+        self._keep_bytes = keep_bytes
+        self._positions: Any = None
+        self._ids = (f"{prefix}{n}" for prefix in [secrets.token_hex(8)] for n in itertools.count())
+        self._reconnects: set[Callable[[], None]] = set()
+
+    @classmethod
+    async def connect(cls, url: str, *, replicas: int = 1, keep_bytes: int = settings.KEEP_BYTES) -> Self:
+        """Connect and make the stream and the bucket where they are missing.
+
+        Raises LogUnavailableError when no server answers within a few seconds.
+        """
+        reconnects: list[Callable[[], None]] = []
+
+        async def reconnected() -> None:
+            for call in reconnects:
+                call()
+
+        async def quiet(_error: Exception) -> None:
+            """Errors of the connection reach callers through their calls; nats-py would print them."""
+
+        try:
+            connection = await nats.connect(
+                url,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.1,
+                connect_timeout=3,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                pending_size=2 * settings.BLOCK_BYTES_MAX,
+                reconnected_cb=reconnected,
+                error_cb=quiet,
+                allow_reconnect=True,
+            )
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise LogUnavailableError(f"no NATS server answers at {url}: {error}") from error
+        log = cls(connection, replicas, keep_bytes)
+        reconnects.append(log._on_reconnect)
+        try:
+            await log._ensure()
+        except (nats.errors.Error, TimeoutError) as error:
+            await log.close()
+            raise LogUnavailableError(f"NATS at {url} has no working JetStream: {error}") from error
+        return log
+
+    async def _ensure(self) -> None:
+        config = StreamConfig(
+            name=settings.STREAM,
+            subjects=[f"{settings.SUBJECT}.>"],
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW,
+            max_bytes=int(self._keep_bytes * settings.HARD_LIMIT_FACTOR),
+            max_msg_size=settings.BLOCK_BYTES_MAX,
+            duplicate_window=settings.DEDUPLICATION_S,
+            num_replicas=self._replicas,
+            allow_direct=True,
+        )
+        try:
+            await self._js.stream_info(settings.STREAM)
+            await self._js.update_stream(config)
+        except nats.js.errors.NotFoundError:
+            await self._js.add_stream(config)
+        try:
+            self._positions = await self._js.key_value(settings.POSITIONS_BUCKET)
+        except nats.js.errors.NotFoundError:
+            self._positions = await self._js.create_key_value(
+                bucket=settings.POSITIONS_BUCKET, history=1, storage=StorageType.FILE, replicas=self._replicas
+            )
+
+    def _on_reconnect(self) -> None:
+        for call in tuple(self._reconnects):
+            call()
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._nc.is_connected)
+
+    # Appending
+
+    async def append_batch(self, batch: pa.RecordBatch, source: str) -> int:
+        """Append one block; see `append`."""
+        return await self.append(block.encode(batch), source)
+
+    async def append(self, data: bytes, source: str) -> int:
+        """Append one encoded block and return its sequence once it is on disk.
+
+        `source` is a word that names who appends (a gateway, the web). Tries once; raises LogUnavailableError, after
+        which it is not known whether the block was stored. To be sure use `append_surely`.
+        """
+        return await self._append(data, source, next(self._ids))
+
+    async def append_surely(self, data: bytes, source: str, *, on_trouble: Callable[[str], None]) -> int:
+        """Append one block, again and again until the log has it; it is stored once however often it was sent.
+
+        `on_trouble` is told each failure. Cancel the call to give up.
+        """
+        identity, pause_s = next(self._ids), 0.02
+        while True:
+            try:
+                return await self._append(data, source, identity)
+            except LogUnavailableError as error:
+                on_trouble(error.detail)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, 0.5)
+
+    async def _append(self, data: bytes, source: str, identity: str) -> int:
+        try:
+            answer = await self._js.publish(f"{settings.SUBJECT}.{source}", data, headers={"Nats-Msg-Id": identity})
+        except nats.js.errors.APIError as error:
+            if error.err_code in _FULL_CODES:
+                raise LogFullError(f"the log takes no more blocks: {error.description}") from error
+            raise LogUnavailableError(f"the log refused a block: {error.description}") from error
+        except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
+            raise LogUnavailableError(f"the log did not confirm a block: {error!r}") from error
+        return int(answer.seq)
+
+    # Reading
+
+    async def read(self, after: int, *, stop: asyncio.Event | None = None) -> AsyncIterator[list[Entry]]:
+        """Yield blocks in order from sequence `after` + 1 on, for ever, as many at a time as have arrived.
+
+        Survives restarts of the server. Ends when `stop` is set. Blocks that were trimmed away are passed over; the
+        first sequence of `status` tells.
+        """
+        reader = Reader(self._nc, self._consumer, after)
+        self._reconnects.add(reader.restart)
+        try:
+            async for entries in reader.entries(stop):
+                yield entries
+        finally:
+            self._reconnects.discard(reader.restart)
+            with contextlib.suppress(nats.errors.Error, TimeoutError):
+                await reader.close()
+
+    async def _consumer(self, after: int) -> str:
+        """A fresh reader's name at the server, standing behind `after`."""
+        info = await self._js.add_consumer(
+            settings.STREAM,
+            ConsumerConfig(
+                ack_policy=AckPolicy.NONE,
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=after + 1,
+                mem_storage=True,
+                num_replicas=1,
+                inactive_threshold=settings.READER_INACTIVE_S,
+            ),
+        )
+        return str(info.name)
+
+    async def get(self, sequence: int) -> Entry | None:
+        """One block, or None when the log does not have it (any more)."""
+        try:
+            message = await self._js.get_msg(settings.STREAM, seq=sequence)
+        except nats.js.errors.NotFoundError:
+            return None
+        except (nats.errors.Error, TimeoutError) as error:
+            raise LogUnavailableError(f"block {sequence} cannot be read: {error!r}") from error
+        stored = message.time
+        return Entry(sequence, message.data or b"", int(stored.timestamp() * 1e9) if stored else 0)
+
+    # Positions
+
+    async def position(self, consumer: str) -> int:
+        """The sequence up to which a consumer has finished; 0 for one that never ran."""
+        try:
+            entry = await self._positions.get(consumer)
+        except nats.js.errors.KeyNotFoundError:
+            return 0
+        except (nats.errors.Error, TimeoutError) as error:
+            raise LogUnavailableError(f"the position of {consumer} cannot be read: {error!r}") from error
+        return int(entry.value)
+
+    async def save_position(self, consumer: str, sequence: int) -> None:
+        """Keep a consumer's position, durably. Call it when everything up to `sequence` is durable elsewhere."""
+        try:
+            await self._positions.put(consumer, str(sequence).encode())
+        except (nats.errors.Error, TimeoutError) as error:
+            raise LogUnavailableError(f"the position of {consumer} cannot be kept: {error!r}") from error
+
+    async def status(self) -> LogStatus:
+        """First and last sequence, size, and how far each consumer is."""
+        try:
+            state = (await self._js.stream_info(settings.STREAM)).state
+            try:
+                names = await self._positions.keys()
+            except nats.js.errors.NoKeysError:
+                names = []
+            positions = {name: await self.position(name) for name in names}
+        except (nats.errors.Error, TimeoutError) as error:
+            raise LogUnavailableError(f"the log's state cannot be read: {error!r}") from error
+        lag = {name: max(0, state.last_seq - place) for name, place in positions.items()}
+        return LogStatus(state.first_seq, state.last_seq, state.bytes, state.messages, positions, lag)
+
+    async def trim(self, finished: int, now_ns: int, *, keep_age_s: float, keep_bytes: int) -> int:
+        """Drop old blocks beyond age or size, but none after `finished` (what the slowest consumer has finished).
+
+        Returns the number of blocks dropped.
+        """
+        state = (await self._js.stream_info(settings.STREAM)).state
+        if not state.messages:
+            return 0
+        oldest_kept = await self._first_younger(state.first_seq, state.last_seq, now_ns - int(keep_age_s * 1e9))
+        if state.bytes > keep_bytes:
+            # Sizes of single blocks are not known here; take them as equal and come again.
+            surplus = (state.bytes - keep_bytes) / state.bytes
+            oldest_kept = max(oldest_kept, state.first_seq + int(state.messages * surplus) + 1)
+        oldest_kept = min(oldest_kept, finished + 1)
+        if oldest_kept <= state.first_seq:
+            return 0
+        await self._js.purge_stream(settings.STREAM, seq=oldest_kept)
+        return int(oldest_kept - state.first_seq)
+
+    async def _first_younger(self, first: int, last: int, limit_ns: int) -> int:
+        """The first sequence stored after `limit_ns`, by bisection; last + 1 when there is none."""
+        low, high = first, last + 1
+        while low < high:
+            middle = (low + high) // 2
+            entry = await self.get(middle)
+            if entry is None or entry.stored_ns < limit_ns:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    # Notes: small, not durable, for whoever listens now
+
+    async def publish_note(self, subject: str, data: bytes) -> None:
+        """Tell whoever listens now. A note is lost when nobody does."""
+        with contextlib.suppress(nats.errors.Error, OSError):
+            await self._nc.publish(f"{settings.NOTES}.{subject}", data)
+
+    async def notes(self, subject: str) -> AsyncIterator[bytes]:
+        """Notes on a subject (NATS wildcards allowed), from now on."""
+        subscription = await self._nc.subscribe(f"{settings.NOTES}.{subject}")
+        try:
+            async for message in subscription.messages:
+                yield message.data
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+    async def close(self) -> None:
+        """Close the connection. Calls under way fail with LogUnavailableError."""
+        with contextlib.suppress(nats.errors.Error, TimeoutError):
+            await asyncio.wait_for(self._nc.close(), 2)
