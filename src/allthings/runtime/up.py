@@ -1,0 +1,166 @@
+"""`allthings up`: all roles on one machine, as children of a small supervisor.
+
+Start: claim the data directory, open the ports, then nats-server, then gateway and platform at once; each child waits
+for what it needs. Stop: first the gateway (no more devices), then the platform (finishes what it has), then the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from allthings.runtime import datadir, natsserver, sockets
+from allthings.runtime.child import Child, ChildSpec
+from allthings.runtime.errors import StartError
+from allthings.runtime.settings import Settings
+
+#: Environment variables by which children learn of what they inherit.
+LISTENER_VARIABLE = "ALLTHINGS_LISTENER_FD"
+ADDRESS_VARIABLE = "ALLTHINGS_ADDRESSES"
+STATE_FILE = "state.json"
+
+OnReady = Callable[[str, str], Sequence[ChildSpec]]
+
+
+def _say(text: str) -> None:
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251 - a line for people
+    sys.stderr.write(f"{stamp} supervisor: {text}\n")
+    sys.stderr.flush()
+
+
+def run_up(settings: Settings, on_ready: OnReady | None = None) -> None:
+    """Run until SIGTERM or SIGINT. `on_ready(http_url, mqtt_url)` is called once all answers; what it returns is
+    started as further children. Raises StartError."""
+    lock = datadir.claim(settings.data, settings.disk_reserve_mb)
+    with contextlib.ExitStack() as stack:
+        http = stack.enter_context(sockets.listen(settings.host, settings.http_port, "HTTP", "--http-port"))
+        mqtt = stack.enter_context(sockets.listen(settings.host, settings.mqtt_port, "MQTT", "--mqtt-port"))
+        supervisor = _Supervisor(settings, lock, http, mqtt, on_ready)
+        if not asyncio.run(supervisor.run()):
+            raise StartError("a part of the platform cannot run with these settings; its reason stands above")
+
+
+class _Supervisor:
+    def __init__(
+        self, settings: Settings, lock: int, http: socket.socket, mqtt: socket.socket, on_ready: OnReady | None
+    ) -> None:
+        self._settings = settings
+        self._on_ready = on_ready
+        self._stop = asyncio.Event()
+        self._children: list[Child] = []
+        self._addresses = {
+            "http": _url("http", settings.host, http.getsockname()[1]),
+            "mqtt": _url("mqtt", settings.host, mqtt.getsockname()[1]),
+        }
+        self._http, self._mqtt, self._lock = http.fileno(), mqtt.fileno(), lock
+
+    async def run(self) -> bool:
+        """Start everything, wait for the signal to stop, stop everything. False when a child cannot run at all."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        nats_url = self._settings.nats or self._start_nats()
+        roles = [
+            self._add(self._role("gateway", nats_url, self._mqtt, stop_within_s=3)),
+            self._add(self._role("platform", nats_url, self._http, stop_within_s=4)),
+        ]
+        tasks = [asyncio.create_task(child.run()) for child in self._children]
+        ready = asyncio.create_task(self._tell_when_ready(roles, tasks))
+        unusable = [asyncio.create_task(child.unusable.wait()) for child in self._children]
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([stop, *unusable], return_when=asyncio.FIRST_COMPLETED)
+        usable = not any(task.done() for task in unusable)
+        for task in (ready, stop, *unusable):
+            task.cancel()
+        await self._stop_all(tasks)
+        return usable
+
+    def _start_nats(self) -> str:
+        settings = self._settings
+        server = natsserver.PrivateNats(settings.data, sockets.free_port(), int(settings.log_keep_gb * 1024**3))
+        server.write()
+
+        async def answers() -> bool:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            except OSError:
+                return False
+            try:
+                return (await reader.read(4)) == b"INFO"
+            finally:
+                writer.close()
+
+        program = natsserver.program(settings.nats_server)
+        log = settings.data / "log" / "nats.log"
+        argv = [program, "-c", str(server.configuration), "-l", str(log)]
+        self._add(ChildSpec("log", argv, descriptors=(self._lock,), probe=answers, stop_within_s=2))
+        return server.url
+
+    def _role(self, name: str, nats_url: str, listener: int, stop_within_s: float) -> ChildSpec:
+        return ChildSpec(
+            name,
+            [sys.executable, "-m", f"allthings.runtime.{name}"],
+            environment={
+                **self._settings.environment(),
+                "ALLTHINGS_NATS": nats_url,
+                LISTENER_VARIABLE: str(listener),
+                ADDRESS_VARIABLE: json.dumps(self._addresses),
+            },
+            descriptors=(self._lock, listener),
+            stop_within_s=stop_within_s,
+        )
+
+    def _add(self, spec: ChildSpec) -> Child:
+        child = Child(spec, self._write_state, _say)
+        self._children.append(child)
+        return child
+
+    async def _tell_when_ready(self, roles: list[Child], tasks: list[asyncio.Task[None]]) -> None:
+        for child in roles:
+            await child.ready.wait()
+        print(f"ready http={self._addresses['http']} mqtt={self._addresses['mqtt']}", flush=True)  # noqa: T201
+        if self._on_ready:
+            further = self._on_ready(self._addresses["http"], self._addresses["mqtt"])
+            tasks.extend(asyncio.create_task(self._add(spec).run()) for spec in further)
+
+    async def _stop_all(self, tasks: list[asyncio.Task[None]]) -> None:
+        """The log goes last; what was added after it (the demo's player) goes first."""
+        for child in sorted(self._children, key=lambda child: _STOP_ORDER.get(child.spec.name, 0)):
+            await child.stop()
+        await asyncio.wait(tasks, timeout=1)
+        for task in tasks:
+            task.cancel()
+
+    def _write_state(self) -> None:
+        """Tell the platform (status page) and `allthings doctor` how the roles are."""
+        roles = [{"name": c.spec.name, "state": c.state, "restarts": c.restarts, "pid": c.pid} for c in self._children]
+        state = {"pid": os.getpid(), "addresses": self._addresses, "roles": roles}
+        path = self._settings.data / STATE_FILE
+        temporary = path.with_suffix(".new")
+        with contextlib.suppress(OSError):  # a full disk must not stop the supervisor
+            temporary.write_text(json.dumps(state))
+            temporary.replace(path)
+
+
+_STOP_ORDER = {"gateway": 1, "platform": 2, "log": 3}
+
+
+def _url(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def read_state(data: Path) -> dict[str, object]:
+    """What the supervisor last said of its children; empty when there is nothing."""
+    try:
+        state = json.loads((data / STATE_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
