@@ -1,0 +1,297 @@
+"""The properties of MQTT 5 (section 2.2.2): one table of them, one value that holds them, both directions.
+
+An absent property is None, or empty where it may repeat. `Properties` is shared by all packets; the table says which
+packet may carry what.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from allthings.mqtt.errors import EncodeError, MalformedPacketError, ProtocolError, RemoteError
+from allthings.mqtt.reasons import ReasonCode
+from allthings.mqtt.wire import (
+    Reader,
+    encode_binary,
+    encode_integer,
+    encode_string,
+    encode_varint,
+)
+
+
+class Carrier(Enum):
+    """What carries properties: the packets that have some, and the will within CONNECT."""
+
+    CONNECT = "CONNECT"
+    WILL = "will"
+    CONNACK = "CONNACK"
+    PUBLISH = "PUBLISH"
+    PUBACK = "PUBACK"
+    PUBREC = "PUBREC"
+    PUBREL = "PUBREL"
+    PUBCOMP = "PUBCOMP"
+    SUBSCRIBE = "SUBSCRIBE"
+    SUBACK = "SUBACK"
+    UNSUBSCRIBE = "UNSUBSCRIBE"
+    UNSUBACK = "UNSUBACK"
+    DISCONNECT = "DISCONNECT"
+    AUTH = "AUTH"
+
+
+class Properties(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The properties of one packet or will, under the standard's names. Intervals are in seconds."""
+
+    payload_format_indicator: int | None = None
+    message_expiry_interval: int | None = None
+    content_type: str | None = None
+    response_topic: str | None = None
+    correlation_data: bytes | None = None
+    subscription_identifier: tuple[int, ...] = ()
+    session_expiry_interval: int | None = None
+    assigned_client_identifier: str | None = None
+    server_keep_alive: int | None = None
+    authentication_method: str | None = None
+    authentication_data: bytes | None = None
+    request_problem_information: bool | None = None
+    will_delay_interval: int | None = None
+    request_response_information: bool | None = None
+    response_information: str | None = None
+    server_reference: str | None = None
+    reason_string: str | None = None
+    receive_maximum: int | None = None
+    topic_alias_maximum: int | None = None
+    topic_alias: int | None = None
+    maximum_qos: int | None = None
+    retain_available: bool | None = None
+    user_property: tuple[tuple[str, str], ...] = ()
+    maximum_packet_size: int | None = None
+    wildcard_subscription_available: bool | None = None
+    subscription_identifier_available: bool | None = None
+    shared_subscription_available: bool | None = None
+
+
+#: No properties at all: what packets have unless told otherwise, and always in MQTT 3.1.1.
+NO_PROPERTIES: Final = Properties()
+
+
+class WireType(Enum):
+    """How a value stands on the wire (section 2.2.2.2). BIT and BOOLEAN are bytes that may be 0 or 1 only."""
+
+    BIT = "bit"
+    BOOLEAN = "boolean"
+    TWO_BYTES = "two byte integer"
+    FOUR_BYTES = "four byte integer"
+    VARINT = "variable byte integer"
+    STRING = "UTF-8 string"
+    PAIR = "UTF-8 string pair"
+    BINARY = "binary data"
+
+
+class Definition(NamedTuple):
+    """One row of table 2-4. `repeats` names the carriers in which it may stand more than once."""
+
+    identifier: int
+    name: str
+    wire_type: WireType
+    carriers: frozenset[Carrier]
+    repeats: frozenset[Carrier] = frozenset()
+
+
+def _carriers(names: str) -> frozenset[Carrier]:
+    return frozenset(Carrier[name] for name in names.split())
+
+
+_MESSAGE = _carriers("PUBLISH WILL")
+_CONNECT = _carriers("CONNECT")
+_CONNACK = _carriers("CONNACK")
+_BOTH = _CONNECT | _CONNACK
+_ACKNOWLEDGEMENTS = _carriers("CONNACK PUBACK PUBREC PUBREL PUBCOMP SUBACK UNSUBACK DISCONNECT AUTH")
+_ALL = frozenset(Carrier)
+
+#: Table 2-4, by ascending identifier, which is also the order in which they are written.
+DEFINITIONS: Final = (
+    Definition(0x01, "payload_format_indicator", WireType.BIT, _MESSAGE),
+    Definition(0x02, "message_expiry_interval", WireType.FOUR_BYTES, _MESSAGE),
+    Definition(0x03, "content_type", WireType.STRING, _MESSAGE),
+    Definition(0x08, "response_topic", WireType.STRING, _MESSAGE),
+    Definition(0x09, "correlation_data", WireType.BINARY, _MESSAGE),
+    Definition(
+        *(0x0B, "subscription_identifier", WireType.VARINT, _carriers("PUBLISH SUBSCRIBE")),
+        repeats=_carriers("PUBLISH"),
+    ),
+    Definition(0x11, "session_expiry_interval", WireType.FOUR_BYTES, _carriers("CONNECT CONNACK DISCONNECT")),
+    Definition(0x12, "assigned_client_identifier", WireType.STRING, _CONNACK),
+    Definition(0x13, "server_keep_alive", WireType.TWO_BYTES, _CONNACK),
+    Definition(0x15, "authentication_method", WireType.STRING, _carriers("CONNECT CONNACK AUTH")),
+    Definition(0x16, "authentication_data", WireType.BINARY, _carriers("CONNECT CONNACK AUTH")),
+    Definition(0x17, "request_problem_information", WireType.BOOLEAN, _CONNECT),
+    Definition(0x18, "will_delay_interval", WireType.FOUR_BYTES, _carriers("WILL")),
+    Definition(0x19, "request_response_information", WireType.BOOLEAN, _CONNECT),
+    Definition(0x1A, "response_information", WireType.STRING, _CONNACK),
+    Definition(0x1C, "server_reference", WireType.STRING, _carriers("CONNACK DISCONNECT")),
+    Definition(0x1F, "reason_string", WireType.STRING, _ACKNOWLEDGEMENTS),
+    Definition(0x21, "receive_maximum", WireType.TWO_BYTES, _BOTH),
+    Definition(0x22, "topic_alias_maximum", WireType.TWO_BYTES, _BOTH),
+    Definition(0x23, "topic_alias", WireType.TWO_BYTES, _carriers("PUBLISH")),
+    Definition(0x24, "maximum_qos", WireType.BIT, _CONNACK),
+    Definition(0x25, "retain_available", WireType.BOOLEAN, _CONNACK),
+    Definition(0x26, "user_property", WireType.PAIR, _ALL, repeats=_ALL),
+    Definition(0x27, "maximum_packet_size", WireType.FOUR_BYTES, _BOTH),
+    Definition(0x28, "wildcard_subscription_available", WireType.BOOLEAN, _CONNACK),
+    Definition(0x29, "subscription_identifier_available", WireType.BOOLEAN, _CONNACK),
+    Definition(0x2A, "shared_subscription_available", WireType.BOOLEAN, _CONNACK),
+)
+
+_BY_IDENTIFIER = {definition.identifier: definition for definition in DEFINITIONS}
+#: Values of 0 that the standard forbids, with its section and reason code.
+_NOT_ZERO = {
+    "receive_maximum": ("3.1.2.11.3, 3.2.2.3.3", ReasonCode.PROTOCOL_ERROR),
+    "maximum_packet_size": ("3.1.2.11.4, 3.2.2.3.6", ReasonCode.PROTOCOL_ERROR),
+    "topic_alias": ("MQTT-3.3.2-8", ReasonCode.TOPIC_ALIAS_INVALID),
+}
+#: Fields whose value is a tuple although they may stand only once in some carriers.
+_TUPLES = frozenset(definition.name for definition in DEFINITIONS if definition.repeats)
+
+
+def decode(reader: Reader, carrier: Carrier) -> Properties:
+    """The property length and the properties behind it.
+
+    Raises MalformedPacketError (an unknown property, one that `carrier` may not have, a value of the wrong form) or
+    ProtocolError (one that stands twice, a value out of its range); section 2.2.2.2.
+    """
+    size = reader.varint("the property length")
+    if not size:
+        return NO_PROPERTIES
+    return _decode(reader.part(size, "the properties"), carrier)
+
+
+def decode_raw(data: bytes, carrier: Carrier) -> Properties:
+    """The same from the bytes behind the property length, such as the `properties` of a logged message."""
+    return _decode(Reader(data, carrier.value), carrier) if data else NO_PROPERTIES
+
+
+def _decode(reader: Reader, carrier: Carrier) -> Properties:
+    values: dict[str, Any] = {}
+    while reader:
+        identifier = reader.varint("a property identifier")
+        definition = _BY_IDENTIFIER.get(identifier)
+        if definition is None:
+            raise MalformedPacketError(f"{carrier.value} has an unknown property 0x{identifier:02X}", "2.2.2.2")
+        name = definition.name
+        if carrier not in definition.carriers:
+            raise MalformedPacketError(f"{carrier.value} may not have the property {name}", "2.2.2.2")
+        value = _read(reader, definition)
+        if name not in values:
+            values[name] = [value] if name in _TUPLES else value
+        elif carrier in definition.repeats:
+            values[name].append(value)
+        else:
+            raise ProtocolError(f"{carrier.value} has the property {name} more than once", "2.2.2.2")
+    for name in _TUPLES & values.keys():
+        values[name] = tuple(values[name])
+    properties = Properties(**values)
+    check(properties, carrier)
+    return properties
+
+
+def _read(reader: Reader, definition: Definition) -> object:
+    name = definition.name
+    match definition.wire_type:
+        case WireType.BIT | WireType.BOOLEAN:
+            value = reader.byte(name)
+            if value > 1:
+                raise ProtocolError(f"{name} of {reader.packet} is {value}, not 0 or 1", "2.2.2.2")
+            return bool(value) if definition.wire_type is WireType.BOOLEAN else value
+        case WireType.TWO_BYTES:
+            return reader.integer(2, name)
+        case WireType.FOUR_BYTES:
+            return reader.integer(4, name)
+        case WireType.VARINT:
+            return reader.varint(name)
+        case WireType.STRING:
+            return reader.string(name)
+        case WireType.BINARY:
+            return reader.binary(name)
+        case WireType.PAIR:
+            return reader.string(f"the name of {name}"), reader.string(f"the value of {name}")
+
+
+def check(properties: Properties, carrier: Carrier) -> None:
+    """What the standard demands of the values, whoever made them. Raises ProtocolError."""
+    for name, (section, reason) in _NOT_ZERO.items():
+        if getattr(properties, name) == 0:
+            raise ProtocolError(f"{name} of {carrier.value} is 0", section, reason)
+    if 0 in properties.subscription_identifier:
+        raise ProtocolError(f"subscription_identifier of {carrier.value} is 0", "3.8.2.1.2, 3.3.2.3.8")
+    topic = properties.response_topic
+    if topic is not None and ("+" in topic or "#" in topic):
+        raise ProtocolError(f"response_topic of {carrier.value} has a wildcard", "MQTT-3.3.2-14")
+    if topic == "":
+        raise ProtocolError(f"response_topic of {carrier.value} is empty", "MQTT-4.7.3-1")
+    if properties.authentication_data is not None and properties.authentication_method is None:
+        raise ProtocolError(f"{carrier.value} has authentication_data without authentication_method", "3.1.2.11.10")
+
+
+def encode(properties: Properties, carrier: Carrier) -> bytes:
+    """The property length and the properties. Raises EncodeError for what `carrier` may not have."""
+    if properties is NO_PROPERTIES:
+        return b"\0"
+    data = encode_raw(properties, carrier)
+    return encode_varint(len(data)) + data
+
+
+def encode_raw(properties: Properties, carrier: Carrier) -> bytes:
+    """The properties without their length. Raises EncodeError."""
+    try:
+        check(properties, carrier)
+    except RemoteError as error:
+        raise EncodeError.of(error) from None
+    out = bytearray()
+    for definition in DEFINITIONS:
+        value = getattr(properties, definition.name)
+        if value is None or value == ():
+            continue
+        if carrier not in definition.carriers:
+            raise EncodeError(
+                f"{carrier.value} may not have the property {definition.name}",
+                "2.2.2.2",
+                ReasonCode.MALFORMED_PACKET,
+            )
+        if definition.name not in _TUPLES:
+            _write(out, definition, value)
+            continue
+        if len(value) > 1 and carrier not in definition.repeats:
+            raise EncodeError(
+                f"{carrier.value} has the property {definition.name} more than once",
+                "2.2.2.2",
+                ReasonCode.PROTOCOL_ERROR,
+            )
+        for item in value:
+            _write(out, definition, item)
+    return bytes(out)
+
+
+def _write(out: bytearray, definition: Definition, value: Any) -> None:
+    name = definition.name
+    out.append(definition.identifier)
+    match definition.wire_type:
+        case WireType.BIT | WireType.BOOLEAN:
+            if value not in (0, 1):
+                raise EncodeError(f"{name} is {value!r}, not 0 or 1", "2.2.2.2", ReasonCode.PROTOCOL_ERROR)
+            out.append(value)
+        case WireType.TWO_BYTES:
+            out += encode_integer(value, 2, name)
+        case WireType.FOUR_BYTES:
+            out += encode_integer(value, 4, name)
+        case WireType.VARINT:
+            out += encode_varint(value)
+        case WireType.STRING:
+            out += encode_string(value, name)
+        case WireType.BINARY:
+            out += encode_binary(value, name)
+        case WireType.PAIR:
+            out += encode_string(value[0], f"the name of {name}")
+            out += encode_string(value[1], f"the value of {name}")
