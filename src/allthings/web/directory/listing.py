@@ -1,0 +1,93 @@
+"""The list of all Thing Descriptions, whole or in pages (WoT Discovery section 7.3.2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlencode
+
+import orjson
+from litestar import Request, Response, get
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from allthings.registry.things import Thing
+from allthings.web import settings
+from allthings.web.directory.serve import CONTEXT, base_url, enriched
+from allthings.web.openapi import describe
+from allthings.web.services import Given, Services
+
+_MEDIA_TYPE: Final = "application/ld+json"
+_EXAMPLE: Final = [{"id": "urn:example:pump-7", "title": "Pump 7"}]
+
+
+@get(
+    "/things",
+    summary="All things",
+    tags=["directory"],
+    opt=describe(answers={200: ("Thing Descriptions; `Link` tells the next page", {_MEDIA_TYPE: _EXAMPLE})}),
+)
+async def list_things(
+    request: Request[Any, Any, Any],
+    services: Given,
+    limit: Annotated[int | None, Parameter(ge=1, description="Things in a page; all when left out")] = None,
+    offset: Annotated[int, Parameter(ge=0, le=2**31, description="Things to skip")] = 0,
+    search: Annotated[str, Parameter(max_length=256, description="In id, name and title")] = "",
+    form: Annotated[
+        Literal["array", "collection"], Parameter(query="format", description="Form of the answer")
+    ] = "array",
+) -> Response[bytes] | Stream:
+    """Sorted by id. Without a limit the answer holds every thing."""
+    base = base_url(request)
+    if limit is None and form == "array":
+        return Stream(_everything(services, base, offset, search), media_type=_MEDIA_TYPE)
+    size = min(limit or settings.PAGE_MAX, settings.PAGE_MAX)
+    run, things = services.pools.registry.run, services.registry.things
+    page = await run(things.list, search=search, sort="id", limit=size, offset=offset)
+    version = await run(things.version)
+    members = [enriched(thing, base) for thing in page.things]
+    shared = {"format": form} if form != "array" else {}
+    shared |= {"search": search} if search else {}
+    links = [f'</things>; rel="canonical"; etag="{version}"']
+    following = ""
+    if offset + len(members) < page.total:
+        following = "/things?" + urlencode({"offset": offset + len(members), "limit": size, **shared})
+        links.insert(0, f'<{following}>; rel="next"')
+    body: Any = members
+    if form == "collection":
+        body = {
+            "@context": CONTEXT,
+            "@type": "ThingCollection",
+            "@id": "/things?" + urlencode({"offset": offset, "limit": size, **shared}),
+            "total": page.total,
+            "members": members,
+        } | ({"next": following} if following else {})
+    return Response(orjson.dumps(body), media_type=_MEDIA_TYPE, headers={"Link": ", ".join(links)})
+
+
+async def _everything(services: Services, base: str, offset: int, search: str) -> AsyncIterator[bytes]:
+    """The array piece by piece, so that a large directory is never in memory as a whole."""
+    run, things = services.pools.registry.run, services.registry.things
+
+    def piece(start: int) -> tuple[list[bytes], int]:
+        page = things.list(search=search, sort="id", limit=settings.PAGE_MAX, offset=start)
+        return [_encoded(thing, base) for thing in page.things], page.total
+
+    yield b"["
+    separator = b""
+    while True:
+        members, total = await run(piece, offset)
+        if members:
+            yield separator + b",".join(members)
+            separator = b","
+        offset += len(members)
+        if not members or offset >= total:
+            break
+    yield b"]"
+
+
+def _encoded(thing: Thing, base: str) -> bytes:
+    return orjson.dumps(enriched(thing, base))
+
+
+HANDLERS = [list_things]

@@ -1,0 +1,76 @@
+"""What the web application serves from: the parts of the platform, given by the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, TypeAlias
+
+import msgspec
+from litestar.params import Dependency
+
+from allthings.historian.history import History
+from allthings.log.stream import Log
+from allthings.readings.decoder import Decoder
+from allthings.registry.registry import Registry
+from allthings.things.times import now_ns
+from allthings.twin.twin import Twin
+from allthings.web.pools import Pools
+from allthings.web.settings import WebSettings
+
+
+class Rates(msgspec.Struct):
+    """Per second, over the last few seconds."""
+
+    messages: float = 0.0
+    readings: float = 0.0
+    rejects: float = 0.0
+
+
+class Totals(msgspec.Struct):
+    """Since the platform was installed where it is known (readings, rejects), else since the start."""
+
+    readings: int = 0
+    rejects: int = 0
+    unclaimed: int = 0
+
+
+class Role(msgspec.Struct):
+    """One role of the platform (gateway, historian, …): `state` is starting, running, restarting or stopped."""
+
+    name: str
+    state: str
+    restarts: int = 0
+
+
+@dataclass(slots=True)
+class PlatformStats:
+    """What only the runtime knows. It fills this in place; the web application only reads it.
+
+    `ready` turns true when every role that this platform should run does.
+    """
+
+    connections: int = 0
+    rates: Rates = field(default_factory=Rates)
+    totals: Totals = field(default_factory=Totals)
+    roles: list[Role] = field(default_factory=list)
+    ready: bool = True
+
+
+@dataclass(slots=True)
+class Services:
+    """The parts that handlers use. `clock` gives nanoseconds since the epoch, UTC."""
+
+    registry: Registry
+    history: History
+    twin: Twin
+    log: Log
+    decoder: Decoder
+    settings: WebSettings
+    stats: PlatformStats = field(default_factory=PlatformStats)
+    clock: Callable[[], int] = now_ns
+    pools: Pools = field(default_factory=Pools)
+
+
+#: A handler's parameter `services: Given` is this application's services.
+Given: TypeAlias = Annotated[Services, Dependency(skip_validation=True)]

@@ -1,0 +1,95 @@
+"""Every bound of the web application, and what the runtime tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+# What one request may bring
+
+#: A request body where the route says nothing else (JSON documents).
+BODY_BYTES_MAX: Final = 1 << 20
+#: A Thing Description or a merge patch of one.
+TD_BYTES_MAX: Final = 1 << 20
+#: A bulk upload, and how long its body may take to arrive.
+UPLOAD_BYTES_MAX: Final = 64 << 20
+UPLOAD_BODY_S_MAX: Final = 120.0
+#: Uploads that are held in memory at once; the next one is asked to come back.
+UPLOADS_MAX: Final = 4
+#: Rejected rows that the answer to an upload lists; the rest is counted.
+UPLOAD_REJECTED_LISTED_MAX: Final = 100
+#: Things or properties that one request may name.
+NAMES_MAX: Final = 10_000
+#: A SQL text.
+SQL_CHARS_MAX: Final = 64 * 1024
+
+# What one answer may hold
+
+SERIES_MAX: Final = 1_000
+POINTS_DEFAULT: Final = 10_000
+POINTS_MAX: Final = 1_000_000
+PLOT_POINTS_MAX: Final = 10_000
+PAGE_DEFAULT: Final = 50
+PAGE_MAX: Final = 1_000
+QUERY_ROWS_MAX: Final = 100_000
+QUERY_SECONDS_MAX: Final = 30.0
+QUERY_BYTES_MAX: Final = 512 << 20
+#: Rejects that one request replays; more are replayed by asking again.
+REPLAY_MAX: Final = 10_000
+#: Larger answers leave in pieces of this size.
+CHUNK_BYTES: Final = 256 * 1024
+
+# Live feed
+
+LIVE_STREAMS_MAX: Final = 500
+#: Batches that wait for one slow reader before it loses its place.
+LIVE_QUEUE_MAX: Final = 256
+#: Values are gathered for this long, so that a fast feed is few events.
+LIVE_GATHER_S: Final = 0.03
+LIVE_KEEPALIVE_S: Final = 15.0
+#: A resumed reader gets at most this many blocks of the past, then is told to ask the history.
+LIVE_RESUME_BLOCKS_MAX: Final = 200
+
+# Who may come in
+
+SESSION_COOKIE: Final = "allthings_session"
+SESSION_S: Final = 30 * 86_400
+#: An identity is looked up again after this; it is how long a token revoked by another process may still work.
+IDENTITY_CACHED_S: Final = 2.0
+IDENTITIES_CACHED_MAX: Final = 4_096
+CREDENTIAL_CHARS_MAX: Final = 512
+#: Failed logins from one address (IPv6: one /64) within the time before it has to wait.
+LOGIN_FAILURES_MAX: Final = 10
+LOGIN_WINDOW_S: Final = 60.0
+LOGIN_ADDRESSES_MAX: Final = 10_000
+#: Argon2 takes 64 MB and a core each.
+LOGINS_AT_ONCE_MAX: Final = 2
+
+# Threads for calls that block
+
+REGISTRY_THREADS: Final = 4
+HISTORY_THREADS: Final = 4
+ENCODE_THREADS: Final = 2
+#: Calls that wait for a thread of a pool; the next one is refused with 503.
+WAITING_MAX: Final = 256
+
+#: The state of the platform is gathered at most this often, the size of the data directory more seldom.
+STATUS_CACHED_S: Final = 1.0
+DISK_CACHED_S: Final = 15.0
+
+
+@dataclass(slots=True)
+class WebSettings:
+    """What the runtime tells the web application.
+
+    `mqtt_host` and `mqtt_port` are where the gateway listens, for command lines that people copy. `static_dir` is the
+    built console, None when it has not been built. `open` switches authentication off (loopback only).
+    """
+
+    data_dir: Path
+    started_ns: int
+    open: bool = False
+    static_dir: Path | None = None
+    mqtt_host: str = "127.0.0.1"
+    mqtt_port: int = 1883

@@ -1,0 +1,113 @@
+"""Tokens of devices (for MQTT) and of programs (for these APIs)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, delete, get, post
+
+from allthings.registry.tokens import Token
+from allthings.things.times import format_time
+from allthings.web.auth import Identities, Identity
+from allthings.web.openapi import describe
+from allthings.web.paths import reference
+from allthings.web.services import Given
+
+
+class NewToken(msgspec.Struct, forbid_unknown_fields=True):
+    """What a token is for, in words."""
+
+    label: Annotated[str, msgspec.Meta(max_length=128)] = ""
+
+
+class TokenShown(msgspec.Struct):
+    """A token without its secret."""
+
+    id: str
+    label: str
+    created: str
+
+
+class TokenList(msgspec.Struct):
+    """Tokens, oldest first."""
+
+    tokens: list[TokenShown]
+
+
+class TokenMade(msgspec.Struct):
+    """A new token. Its secret is shown this once; only its digest is kept."""
+
+    id: str
+    token: str
+
+
+_LIST_EXAMPLE = {"tokens": [{"id": "4f2a", "label": "in the cellar", "created": "2026-11-22T08:30:00Z"}]}
+_MADE_EXAMPLE = {"id": "4f2a", "token": "…"}
+_LABEL_EXAMPLE = {"label": "in the cellar"}
+
+
+@get(
+    "/api/things/{thing:str}/tokens",
+    summary="A device's tokens",
+    tags=["tokens"],
+    opt=describe(example=_LIST_EXAMPLE),
+)
+async def list_device_tokens(thing: str, services: Given) -> TokenList:
+    """Without their secrets."""
+    run, registry = services.pools.registry.run, services.registry
+    name = (await run(registry.things.get, reference(thing))).name
+    return _shown(await run(registry.tokens.list, "device", name))
+
+
+@post(
+    "/api/things/{thing:str}/tokens",
+    summary="Make a token for a device",
+    tags=["tokens"],
+    opt=describe(example=_MADE_EXAMPLE, request_example=_LABEL_EXAMPLE),
+)
+async def create_device_token(thing: str, data: NewToken, services: Given) -> TokenMade:
+    """The MQTT password of this thing; the user name is the thing's name. It opens nothing else."""
+    run, registry = services.pools.registry.run, services.registry
+    name = (await run(registry.things.get, reference(thing))).name
+    token, secret = await run(registry.tokens.create, "device", name, data.label, services.clock())
+    return TokenMade(token.id, secret)
+
+
+@get("/api/tokens", summary="Programs' tokens", tags=["tokens"], opt=describe(example=_LIST_EXAMPLE))
+async def list_api_tokens(request: Request[Identity, None, Any], services: Given) -> TokenList:
+    """The bearer tokens of the user who asks, without their secrets."""
+    tokens = services.registry.tokens
+    return _shown(await services.pools.registry.run(tokens.list, "api", request.user.user))
+
+
+@post(
+    "/api/tokens",
+    summary="Make a token for a program",
+    tags=["tokens"],
+    opt=describe(example=_MADE_EXAMPLE, request_example=_LABEL_EXAMPLE),
+)
+async def create_api_token(
+    request: Request[Identity, None, Any], data: NewToken, services: Given
+) -> TokenMade:
+    """A bearer token that may do what the user who asks may."""
+    create = services.registry.tokens.create
+    token, secret = await services.pools.registry.run(
+        create, "api", request.user.user, data.label, services.clock()
+    )
+    return TokenMade(token.id, secret)
+
+
+@delete("/api/tokens/{token_id:str}", summary="Revoke a token", tags=["tokens"], opt=describe())
+async def revoke_token(request: Request[Identity, None, Any], token_id: str, services: Given) -> None:
+    """A device's or a program's. It stops working at once here, and within seconds at other processes."""
+    await services.pools.registry.run(services.registry.tokens.revoke, token_id)
+    identities: Identities = request.app.state.identities
+    identities.forget()
+
+
+def _shown(tokens: list[Token]) -> TokenList:
+    return TokenList([TokenShown(one.id, one.label, format_time(one.created_ns)) for one in tokens])
+
+
+HANDLERS = [list_device_tokens, create_device_token, list_api_tokens, create_api_token, revoke_token]
