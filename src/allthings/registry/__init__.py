@@ -1,1 +1,9 @@
-"""Everything that is configured: things, users, tokens. The only room that speaks SQLAlchemy."""
+"""What is configured: things, users, tokens. The only room that speaks SQLAlchemy."""
+
+from allthings.registry.registry import Registry
+from allthings.registry.seen import SeenProperty
+from allthings.registry.things import Page, Thing, Things
+from allthings.registry.tokens import Token, Tokens
+from allthings.registry.users import User, Users
+
+__all__ = ["Page", "Registry", "SeenProperty", "Thing", "Things", "Token", "Tokens", "User", "Users"]

@@ -1,0 +1,57 @@
+"""Bringing a database to the newest schema. The migrations are part of the package."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from allthings.registry.database import Database, damaged
+from allthings.registry.errors import RegistryNewerError
+
+_log = logging.getLogger(__name__)
+
+#: Any number, the same for all: two processes that start at once migrate one after the other (PostgreSQL).
+_ADVISORY_LOCK: Final = 7_236_480_113
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration without a file. `attributes["connection"]` says where to."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
+def migrate(database: Database) -> None:
+    """Upgrade to the newest schema in one transaction: wholly or not at all. Safe in several processes at once.
+
+    Raises RegistryNewerError, RegistryDamagedError, RegistryUnavailableError.
+    """
+    config = alembic_config()
+    scripts = ScriptDirectory.from_config(config)
+    with database.write_connection() as connection:
+        if database.is_sqlite:
+            verdict = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()
+            if verdict != "ok":
+                raise damaged(database.shown, str(verdict))
+        else:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        current = MigrationContext.configure(connection).get_current_revision()
+        head = scripts.get_current_head()
+        if current == head:
+            return
+        known = {script.revision for script in scripts.walk_revisions()}
+        if current is not None and current not in known:
+            raise RegistryNewerError(
+                f"the registry {database.shown} is at revision {current}, which this version of allthings does not "
+                "know: use the version that wrote it, or restore a backup"
+            )
+        _log.info("migrating the registry from %s to %s", current or "nothing", head)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

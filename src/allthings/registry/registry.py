@@ -1,0 +1,31 @@
+"""The registry: everything that is configured, in one SQLite or PostgreSQL database."""
+
+from __future__ import annotations
+
+from allthings.registry import migrate
+from allthings.registry.database import Database
+from allthings.registry.things import Things
+from allthings.registry.tokens import Tokens
+from allthings.registry.users import Users
+
+
+class Registry:
+    """`url` is `sqlite:////absolute/registry.db` or `postgresql://user:password@host/database`.
+
+    All calls block: async callers use asyncio.to_thread. All objects here are thread-safe, and any number of
+    processes may open the same database. Nothing but `migrate` works before the schema is there.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+        self.things = Things(self._database)
+        self.users = Users(self._database)
+        self.tokens = Tokens(self._database)
+
+    def migrate(self) -> None:
+        """Bring the database to the newest schema. Raises RegistryNewerError, RegistryDamagedError."""
+        migrate.migrate(self._database)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()

@@ -1,0 +1,42 @@
+"""The registry's limits and times, in one place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from allthings.things.times import NS_PER_S
+
+_DAY_NS: Final = 86_400 * NS_PER_S
+
+#: How long a writer waits for another one, and how often it then begins anew.
+BUSY_MS: Final = 10_000
+WRITE_TRIES: Final = 4
+#: How long a caller waits for a free connection.
+POOL_TIMEOUT_S: Final = 30
+POOL_SIZE: Final = 8
+
+PAGE_MAX: Final = 1_000
+SEARCH_MAX: Final = 256
+SEARCH_WORDS_MAX: Final = 8
+#: Of a description, this much can be searched.
+SEARCHED_MAX: Final = 2_000
+
+#: Things that nobody asked for: more than these are not remembered (their readings are).
+DISCOVERED_MAX: Final = 100_000
+#: Rows that one statement looks up; SQLite allows 32,766 bound values.
+LOOKUP_CHUNK: Final = 1_000
+
+USER_NAME_MAX: Final = 64
+PASSWORD_MIN: Final = 8
+PASSWORD_MAX: Final = 1_024
+#: argon2id takes 64 MiB each time; more at once would let anybody who logs in exhaust the memory.
+PASSWORD_CHECKS_AT_ONCE: Final = 2
+
+SESSION_NS: Final = 30 * _DAY_NS
+SESSION_IDLE_NS: Final = 7 * _DAY_NS
+#: A session's last use is written at most this often.
+SESSION_SEEN_NS: Final = 3_600 * NS_PER_S
+SESSIONS_PER_USER_MAX: Final = 100
+
+TOKEN_LABEL_MAX: Final = 128
+TOKENS_PER_SUBJECT_MAX: Final = 100

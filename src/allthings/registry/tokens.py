@@ -1,0 +1,138 @@
+"""Tokens: what devices and programs show instead of a password. Thread-safe."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from allthings.registry.database import Database
+from allthings.registry.digests import digest, new_secret
+from allthings.registry.schema import ThingRow, TokenRow, UserRow
+from allthings.registry.settings import TOKEN_LABEL_MAX, TOKENS_PER_SUBJECT_MAX
+from allthings.registry.users import User
+from allthings.things.errors import BadInputError, LimitExceededError, NotFoundError
+from allthings.things.names import valid_id, valid_thing_name
+
+Kind = Literal["device", "api"]
+_PREFIXES: Final[dict[Kind, str]] = {"device": "atd", "api": "ata"}
+
+
+@dataclass(frozen=True)
+class Token:
+    """`subject` is the thing's name (device) or the user's (api). `secret` is known only right after creation."""
+
+    id: str
+    kind: Kind
+    subject: str
+    label: str
+    created_ns: int
+    secret: str = ""
+
+
+class Tokens:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, kind: Kind, subject: str, label: str, now_ns: int) -> Token:
+        """A new token for a thing (by name or id) or for a user; its secret is in the answer and nowhere else.
+
+        Raises NotFoundError if there is no such thing or user, BadInputError, LimitExceededError.
+        """
+        if kind not in _PREFIXES:
+            raise BadInputError(f"a token is for a device or for api, not for {kind!r}")
+        if len(label) > TOKEN_LABEL_MAX or "\x00" in label:
+            raise BadInputError(f"a label has at most {TOKEN_LABEL_MAX} characters")
+        secret = new_secret(_PREFIXES[kind])
+        token_id = secrets.token_hex(8)
+
+        def change(session: Session) -> Token:
+            name = _subject(session, kind, subject)
+            count = sa.select(sa.func.count()).select_from(TokenRow).where(_belongs_to(kind, name))
+            if session.execute(count).scalar_one() >= TOKENS_PER_SUBJECT_MAX:
+                raise LimitExceededError(
+                    f"{name} has {TOKENS_PER_SUBJECT_MAX} tokens already: revoke those that are not used"
+                )
+            row = TokenRow(
+                id=token_id,
+                digest=digest(secret),
+                kind=kind,
+                thing=name if kind == "device" else None,
+                user=name if kind == "api" else None,
+                label=label,
+                created_ns=now_ns,
+            )
+            session.add(row)
+            return Token(token_id, kind, name, label, now_ns, secret)
+
+        return self._database.write(change)
+
+    def verify_device(self, thing: str, secret: str) -> bool:
+        """Whether this is a token of the thing of that name."""
+        row = self._find("device", secret)
+        return row is not None and row.thing == thing
+
+    def verify_bearer(self, secret: str) -> User | None:
+        """The user for whom a program with this token acts."""
+        row = self._find("api", secret)
+        if row is None:
+            return None
+        with self._database.read() as session:
+            user = session.get(UserRow, row.user)
+            return User(user.name, "admin" if user.role == "admin" else "viewer") if user else None
+
+    def list(self, subject: str | None = None, kind: Kind | None = None) -> list[Token]:
+        """Tokens without their secrets, oldest first; those of one thing (by name) or user, of one kind."""
+        statement = sa.select(TokenRow).order_by(TokenRow.created_ns, TokenRow.id)
+        if subject is not None:
+            kinds: tuple[Kind, ...] = ("device", "api")
+            statement = statement.where(sa.or_(*(_belongs_to(each, subject) for each in kinds)))
+        if kind is not None:
+            statement = statement.where(TokenRow.kind == kind)
+        with self._database.read() as session:
+            return [_token(row) for row in session.scalars(statement)]
+
+    def revoke(self, id_: str) -> None:
+        """The token is worth nothing from now on. Raises NotFoundError."""
+
+        def change(session: Session) -> None:
+            row = session.get(TokenRow, id_) if id_.isalnum() else None
+            if row is None:
+                raise NotFoundError(f"there is no token with the id {id_[:64]!r}")
+            session.delete(row)
+
+        self._database.write(change)
+
+    def _find(self, kind: Kind, secret: str) -> TokenRow | None:
+        """The index is searched by digest, whose timing tells nothing of the secret; then compared in full."""
+        shown = digest(secret)
+        with self._database.read() as session:
+            statement = sa.select(TokenRow).where(TokenRow.digest == shown, TokenRow.kind == kind)
+            row = session.scalars(statement).one_or_none()
+            return row if row is not None and hmac.compare_digest(row.digest, shown) else None
+
+
+def _subject(session: Session, kind: Kind, subject: str) -> str:
+    if kind == "api":
+        found = session.scalars(sa.select(UserRow.name).where(UserRow.name == subject)).one_or_none()
+    elif valid_thing_name(subject) or valid_id(subject):
+        either = sa.or_(ThingRow.id == subject, ThingRow.name == subject)
+        found = session.scalars(sa.select(ThingRow.name).where(either)).first()
+    else:
+        found = None
+    if found is None:
+        raise NotFoundError(f"there is no {'user' if kind == 'api' else 'thing'} {subject[:128]!r}")
+    return found
+
+
+def _belongs_to(kind: Kind, name: str) -> sa.ColumnElement[bool]:
+    return (TokenRow.thing if kind == "device" else TokenRow.user) == name
+
+
+def _token(row: TokenRow) -> Token:
+    kind: Kind = "device" if row.kind == "device" else "api"
+    return Token(row.id, kind, row.thing or row.user or "", row.label, row.created_ns)
