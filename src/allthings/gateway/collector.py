@@ -1,0 +1,258 @@
+"""Everything that a few milliseconds brought becomes one block, one append, and one acknowledgement a connection.
+
+One append is under way at a time; what arrives meanwhile is the next block. So blocks grow with the load by
+themselves, and their order in the log is the order of arrival.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from allthings.gateway import settings
+from allthings.log import block
+from allthings.log.stream import Log
+
+
+class Publisher(Protocol):
+    """Who published, as far as the collector needs to know."""
+
+    client: str
+
+    def acknowledge(self, identifiers: list[bytes]) -> None:
+        """Send a PUBACK for each of these packet identifiers: their messages are on disk."""
+
+
+class Stored(Protocol):
+    """Called for each run of messages once it is in the log."""
+
+    def __call__(
+        self, topic: str, payloads: list[bytes], flags: int, properties: bytes | None, publisher: Publisher | None
+    ) -> None: ...
+
+
+class _Gathering:
+    """The block that is being filled: runs of messages of one topic, client and flags."""
+
+    __slots__ = ("acknowledgements", "bytes", "messages", "payloads", "runs")
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        #: topic, client, flags, properties, count, publisher
+        self.runs: list[tuple[str, str, int, bytes | None, int, Publisher | None]] = []
+        self.acknowledgements: dict[Publisher, list[bytes]] = {}
+        self.messages = 0
+        self.bytes = 0
+
+    def batch(self, first_ns: int) -> pa.RecordBatch:
+        """The messages as a record batch; message n was received at `first_ns` + n."""
+        topics: dict[str, int] = {}
+        clients: dict[str, int] = {}
+        topic_of = np.array([topics.setdefault(run[0], len(topics)) for run in self.runs], np.int32)
+        client_of = np.array([clients.setdefault(run[1], len(clients)) for run in self.runs], np.int32)
+        counts = np.array([run[4] for run in self.runs])
+        flags = np.repeat(np.array([run[2] for run in self.runs], np.uint8), counts)
+        topic_column = pa.DictionaryArray.from_arrays(np.repeat(topic_of, counts), pa.array(list(topics)))
+        client_column = pa.DictionaryArray.from_arrays(np.repeat(client_of, counts), pa.array(list(clients)))
+        received = pa.array(np.arange(first_ns, first_ns + self.messages)).view(block.MESSAGES.field("received").type)
+        return pa.RecordBatch.from_arrays(
+            [
+                received,
+                topic_column.cast(pa.string()),
+                pa.array(self.payloads, pa.binary()),
+                client_column,
+                pa.array(flags),
+                self._properties(),
+            ],
+            schema=block.MESSAGES,
+        )
+
+    def _properties(self) -> pa.Array:
+        if not any(run[3] for run in self.runs):
+            return pa.nulls(self.messages, pa.binary())
+        values: list[bytes | None] = []
+        for _, _, _, properties, count, _ in self.runs:
+            values.extend([properties] * count)
+        return pa.array(values, pa.binary())
+
+
+class Collector:
+    """Gathers messages into blocks and appends them. `run` does the appending until cancelled."""
+
+    def __init__(
+        self,
+        log: Log,
+        source: str,
+        now_ns: Callable[[], int],
+        stored: Stored,
+        pressure: Callable[[bool], None],
+        trouble: Callable[[str], None],
+    ) -> None:
+        self._log = log
+        self._source = source
+        self._now_ns = now_ns
+        self._stored = stored
+        self._pressure = pressure
+        self._trouble = trouble
+        self._gathering = _Gathering()
+        self._wake = asyncio.Event()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._stopping = False
+        self._last_ns = 0
+        self._under_pressure = False
+        self._appending_messages = 0
+        self._appending_bytes = 0
+        #: The newest sequence appended, and messages appended in all.
+        self.sequence = 0
+        self.messages = 0
+        self.bytes = 0
+
+    # Filling
+
+    def add_run(
+        self, topic: str, payloads: list[bytes], flags: int, publisher: Publisher, identifiers: list[bytes]
+    ) -> None:
+        """Take messages of one topic; `identifiers` (QoS 1) are acknowledged to `publisher` once stored."""
+        gathering = self._gathering
+        gathering.payloads.extend(payloads)
+        gathering.runs.append((topic, publisher.client, flags, None, len(payloads), publisher))
+        if identifiers:
+            waiting = gathering.acknowledgements.get(publisher)
+            if waiting is None:
+                gathering.acknowledgements[publisher] = identifiers
+            else:
+                waiting.extend(identifiers)
+        gathering.messages += len(payloads)
+        gathering.bytes += sum(map(len, payloads)) + len(payloads) * len(topic)
+        self._grown()
+
+    def add(
+        self,
+        topic: str,
+        payload: bytes,
+        flags: int,
+        client: str,
+        properties: bytes | None = None,
+        publisher: Publisher | None = None,
+        identifier: bytes | None = None,
+    ) -> None:
+        """Take one message (the long way: with properties, retained, a will)."""
+        gathering = self._gathering
+        gathering.payloads.append(payload)
+        gathering.runs.append((topic, client, flags, properties, 1, publisher))
+        if publisher is not None and identifier is not None:
+            gathering.acknowledgements.setdefault(publisher, []).append(identifier)
+        gathering.messages += 1
+        gathering.bytes += len(payload) + len(topic) + len(properties or b"")
+        self._grown()
+
+    def _grown(self) -> None:
+        self._wake.set()
+        if not self._under_pressure and self._full():
+            self._under_pressure = True
+            self._pressure(True)
+
+    def _full(self, share: float = 1.0) -> bool:
+        return (
+            self._gathering.messages + self._appending_messages > settings.WAITING_MESSAGES_MAX * share
+            or self._gathering.bytes + self._appending_bytes > settings.WAITING_BYTES_MAX * share
+        )
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are not in the log yet."""
+        return self._gathering.messages + self._appending_messages
+
+    def hold(self, held: bool) -> None:
+        """Stop appending (the disk is full) or go on; meanwhile messages wait and devices with them."""
+        if held:
+            self._open.clear()
+        else:
+            self._open.set()
+
+    # Appending
+
+    async def run(self) -> None:
+        """Append block after block, until `stop`; then what is left."""
+        while not self._stopping:
+            await self._wake.wait()
+            if self._gathering.messages < settings.LINGER_BELOW:
+                await asyncio.sleep(settings.LINGER_S)
+            await self._open.wait()
+            await self._append()
+        while self._gathering.messages:
+            await self._append()
+
+    def stop(self) -> None:
+        """Let `run` end when everything gathered is in the log."""
+        self._stopping = True
+        self._open.set()
+        self._wake.set()
+
+    async def _append(self) -> None:
+        for gathering in self._take():
+            self._appending_messages, self._appending_bytes = gathering.messages, gathering.bytes
+            first_ns = max(self._now_ns(), self._last_ns + 1)
+            self._last_ns = first_ns + gathering.messages - 1
+            data = block.encode(gathering.batch(first_ns))
+            try:
+                self.sequence = await self._log.append_surely(data, self._source, on_trouble=self._trouble)
+            finally:
+                self._appending_messages = self._appending_bytes = 0
+            self.messages += gathering.messages
+            self.bytes += gathering.bytes
+            self._settle(gathering)
+        if self._under_pressure and not self._full(0.5):
+            self._under_pressure = False
+            self._pressure(False)
+
+    def _take(self) -> list[_Gathering]:
+        gathering, self._gathering = self._gathering, _Gathering()
+        self._wake.clear()
+        if gathering.messages <= settings.BLOCK_MESSAGES_MAX and gathering.bytes <= settings.BLOCK_BYTES_MAX:
+            return [gathering]
+        return _divide(gathering)
+
+    def _settle(self, gathering: _Gathering) -> None:
+        for acknowledged, identifiers in gathering.acknowledgements.items():
+            acknowledged.acknowledge(identifiers)
+        at = 0
+        for topic, _, flags, properties, count, publisher in gathering.runs:
+            self._stored(topic, gathering.payloads[at : at + count], flags, properties, publisher)
+            at += count
+
+
+def _divide(gathering: _Gathering) -> list[_Gathering]:
+    """Blocks within the limits, in order. All acknowledgements go with the last: they mean "all on disk"."""
+    parts = [_Gathering()]
+    at = 0
+    for topic, client, flags, properties, count, publisher in gathering.runs:
+        left = count
+        while left:
+            part = parts[-1]
+            payloads: list[bytes] = []
+            while left and (
+                not part.messages + len(payloads)
+                or (
+                    part.messages + len(payloads) < settings.BLOCK_MESSAGES_MAX
+                    and part.bytes < settings.BLOCK_BYTES_MAX
+                )
+            ):
+                payload = gathering.payloads[at]
+                payloads.append(payload)
+                part.bytes += len(payload) + len(topic)
+                at += 1
+                left -= 1
+            if payloads:
+                part.payloads.extend(payloads)
+                part.runs.append((topic, client, flags, properties, len(payloads), publisher))
+                part.messages += len(payloads)
+            if left:
+                parts.append(_Gathering())
+    parts[-1].acknowledgements = gathering.acknowledgements
+    return parts

@@ -1,0 +1,111 @@
+"""The gateway as a role: its listener, its appending, its report, its start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from allthings.gateway import settings
+from allthings.gateway.access import Credentials
+from allthings.gateway.broker import Broker
+from allthings.gateway.connection import Connection
+from allthings.gateway.flow import Lag, disk_free
+from allthings.gateway.statistics import GatewayReport
+from allthings.log.stream import Log
+
+if TYPE_CHECKING:
+    from allthings.registry.registry import Registry
+
+#: The note on which the historian tells the sequence that it has finished.
+HISTORIAN_NOTE = "position.historian"
+
+
+async def run_gateway(
+    log: Log,
+    registry: Registry | None,
+    listener: socket.socket,
+    *,
+    source: str,
+    now_ns: Callable[[], int],
+    disk: Path | None,
+    disk_reserve_bytes: int,
+    ready: Callable[[], None],
+    stop: asyncio.Event,
+) -> None:
+    """Serve MQTT on `listener` until `stop`; then say goodbye to clients and append what is left.
+
+    `registry` None: open mode. `disk`: where the log's private server writes, None when it is elsewhere.
+    """
+    broker = Broker(log, source, now_ns, Credentials(registry))
+    lag = Lag(lambda on: broker.hold("waiting for the historian", on))
+    async with asyncio.TaskGroup() as tasks:
+        appending = tasks.create_task(broker.collector.run())
+        beside = [
+            tasks.create_task(_follow_historian(log, lag)),
+            tasks.create_task(_decide(broker, lag)),
+            tasks.create_task(_report(log, broker, source)),
+        ]
+        if disk is not None:
+            beside.append(tasks.create_task(_watch_disk(broker, disk, disk_reserve_bytes)))
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(broker), sock=listener, backlog=settings.BACKLOG)
+        ready()
+        await stop.wait()
+        server.close()
+        broker.shut_down()
+        broker.collector.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(appending), settings.STOP_WITHIN_S)
+        broker.deadlines.close()
+        for task in (appending, *beside):
+            task.cancel()
+
+
+async def _follow_historian(log: Log, lag: Lag) -> None:
+    loop = asyncio.get_running_loop()
+    async for note in log.notes(HISTORIAN_NOTE):
+        lag.told(int(note), loop.time())
+
+
+async def _decide(broker: Broker, lag: Lag) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(settings.DECIDE_EVERY_S)
+        lag.appended(broker.collector.sequence, broker.collector.messages)
+        lag.decide(loop.time())
+
+
+async def _watch_disk(broker: Broker, disk: Path, reserve_bytes: int) -> None:
+    """Stop appending before the disk is full: a log that runs into it would have to be repaired."""
+    held = False
+    while True:
+        full = await asyncio.to_thread(disk_free, disk) < reserve_bytes * (1.1 if held else 1.0)
+        if full != held:
+            held = full
+            broker.collector.hold(held)
+            broker.hold("the disk is full", held)
+        await asyncio.sleep(settings.DISK_EVERY_S)
+
+
+async def _report(log: Log, broker: Broker, source: str) -> None:
+    while True:
+        collector = broker.collector
+        report = GatewayReport(
+            source=source,
+            connections=len(broker.clients),
+            subscriptions=len(broker.subscriptions),
+            retained=len(broker.retained),
+            messages=collector.messages,
+            bytes=collector.bytes,
+            waiting=collector.waiting,
+            sequence=collector.sequence,
+            statistics=broker.statistics,
+        )
+        await log.publish_note(f"stats.{source}", msgspec.json.encode(report))
+        await asyncio.sleep(settings.REPORT_EVERY_S)

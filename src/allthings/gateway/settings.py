@@ -1,0 +1,48 @@
+"""Bounds of the gateway, named in one place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Largest packet that is accepted (MQTT 5 section 3.2.2.3.6); a block of the log must hold it.
+PACKET_BYTES_MAX: Final = 16 * 1024 * 1024
+#: Largest packet before a client is known, and how long it may take to say CONNECT.
+CONNECT_BYTES_MAX: Final = 256 * 1024
+CONNECT_WITHIN_S: Final = 10.0
+CONNECTIONS_MAX: Final = 100_000
+#: QoS 1 messages that a client may have unacknowledged (MQTT 5 section 3.2.2.3.3).
+RECEIVE_MAXIMUM: Final = 8192
+#: Used when a client asks for none, so that a dead peer is noticed (MQTT 5 section 3.2.2.3.14).
+KEEPALIVE_S_MAX: Final = 3600
+
+#: A block is appended when it has this much, even while messages still stream in.
+BLOCK_MESSAGES_MAX: Final = 65_536
+BLOCK_BYTES_MAX: Final = 8 * 1024 * 1024
+#: Small blocks wait this long for company; a block of at least LINGER_BELOW messages goes at once.
+LINGER_S: Final = 0.002
+LINGER_BELOW: Final = 128
+#: What may wait for the log before reading from devices stops, and when it goes on.
+WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+WAITING_MESSAGES_MAX: Final = 400_000
+#: How far (in messages) the historian may be behind before devices are slowed, while it moves at all.
+HISTORIAN_BEHIND_MAX: Final = 150_000
+
+#: Topics that a connection remembers as allowed, and their length.
+TOPICS_REMEMBERED: Final = 1024
+TOPIC_BYTES_MAX: Final = 4096
+SUBSCRIPTIONS_MAX: Final = 1000
+
+#: What may wait for one subscriber: messages of QoS 1, and bytes in its socket's buffer for QoS 0.
+QUEUE_MESSAGES_MAX: Final = 10_000
+QUEUE_BYTES_MAX: Final = 16 * 1024 * 1024
+IN_FLIGHT_MAX: Final = 1024
+RETAINED_MAX: Final = 1_000_000
+"""Retained messages in all."""
+
+#: Connections that wait to be accepted.
+BACKLOG: Final = 4096
+DECIDE_EVERY_S: Final = 0.1
+DISK_EVERY_S: Final = 1.0
+REPORT_EVERY_S: Final = 1.0
+#: How long a stopping gateway tries to append what it has.
+STOP_WITHIN_S: Final = 2.0

@@ -1,0 +1,30 @@
+"""What the gateway counts, told each second to whoever shows it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Statistics(msgspec.Struct):
+    """Counters since the start; `holding` names why devices are being made to wait, if they are."""
+
+    connects: int = 0
+    refusals: int = 0
+    refused_messages: int = 0
+    delivered: int = 0
+    holding: list[str] = []
+    trouble: str = ""
+
+
+class GatewayReport(msgspec.Struct, frozen=True):
+    """A gateway's note, each second, on `stats.<source>` (JSON)."""
+
+    source: str
+    connections: int
+    subscriptions: int
+    retained: int
+    messages: int
+    bytes: int
+    waiting: int
+    sequence: int
+    statistics: Statistics

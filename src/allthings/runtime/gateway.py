@@ -1,0 +1,58 @@
+"""The gateway's process, started by the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+
+import uvloop
+
+from allthings.gateway.run import run_gateway
+from allthings.log.stream import Log
+from allthings.runtime.child import tell_ready
+from allthings.runtime.process import connect_log, set_up
+from allthings.runtime.settings import Settings
+from allthings.runtime.up import LISTENER_VARIABLE
+from allthings.things.times import now_ns
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    log: Log = await connect_log(settings)
+    registry = None
+    if not settings.open:
+        # Not needed, and not loaded, in open mode.
+        from allthings.registry.registry import Registry
+
+        registry = Registry(settings.database_url)
+    try:
+        await run_gateway(
+            log,
+            registry,
+            socket.socket(fileno=int(os.environ[LISTENER_VARIABLE])),
+            source="gateway",
+            now_ns=now_ns,
+            disk=settings.data,
+            disk_reserve_bytes=settings.disk_reserve_mb * 1_000_000,
+            ready=tell_ready,
+            stop=stop,
+        )
+    finally:
+        await log.close()
+        if registry is not None:
+            registry.close()
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = set_up("gateway")
+    uvloop.run(_run(settings))
+
+
+if __name__ == "__main__":
+    main()

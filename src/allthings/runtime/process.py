@@ -1,0 +1,54 @@
+"""What every role's process does first: settings, logging, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+import time
+
+from allthings.log.errors import LogUnavailableError
+from allthings.log.stream import Log
+from allthings.runtime import settings as settings_module
+from allthings.runtime.child import exit_unusable
+from allthings.runtime.errors import SettingError
+from allthings.runtime.settings import Settings
+
+#: Switching threads more often than Python's 5 ms keeps the event loop answering beside worker threads.
+_SWITCH_INTERVAL_S = 0.001
+
+
+def set_up(role: str) -> Settings:
+    """Logging to standard error, and the settings, which the supervisor gave by the environment."""
+    formatter = logging.Formatter(f"%(asctime)sZ {role}: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("nats").setLevel(logging.ERROR)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    # Everything imported so far lives for ever: full collections need not look at it.
+    gc.freeze()
+    try:
+        return settings_module.load({})
+    except SettingError as error:
+        exit_unusable(error.detail)
+        raise
+
+
+async def connect_log(settings: Settings) -> Log:
+    """The log, waiting for its server as long as it takes."""
+    said = ""
+    while True:
+        try:
+            return await Log.connect(
+                settings.nats,
+                replicas=settings.nats_replicas,
+                keep_bytes=int(settings.log_keep_gb * 1024**3),
+            )
+        except LogUnavailableError as error:
+            if error.detail != said:
+                logging.getLogger(__name__).info("waiting for the log: %s", error.detail)
+                said = error.detail
+            await asyncio.sleep(0.1)
