@@ -121,11 +121,13 @@ class Columns:
 
         Returns the text column (None: all null), the faults, and which values to keep (None: all).
         """
-        low = np.concatenate([plan.low for plan in distinct])[cells]
-        high = np.concatenate([plan.high for plan in distinct])[cells]
-        classes = np.concatenate([plan.classes for plan in distinct])[cells]
-        # Comparisons with the NaN of what is no number are false: those pass here, and by type or not at all above.
-        doubtful = ~_FITS[classes, codes] | (number < low) | (number > high) | np.isinf(number)
+        doubtful = np.isinf(number)
+        if any(plan.constrained for plan in distinct):
+            low = np.concatenate([plan.low for plan in distinct])[cells]
+            high = np.concatenate([plan.high for plan in distinct])[cells]
+            classes = np.concatenate([plan.classes for plan in distinct])[cells]
+            # Comparisons with the NaN of what is no number are false; its type decides.
+            doubtful |= ~_FITS[classes, codes] | (number < low) | (number > high)
         textual = codes >= _STR
         big = (codes == _INT) & (np.abs(number) > EXACT_INTEGER_MAX)
         special = np.flatnonzero(doubtful | textual | big)

@@ -32,6 +32,7 @@ from allthings.log import block
 from allthings.readings import replay
 from allthings.readings.columns import EMPTY, Columns
 from allthings.readings.decoded import DECODED, Decoded, Event, Reject
+from allthings.readings.device_time import device_time
 from allthings.readings.model import Model
 from allthings.readings.payload import (
     JSON_ERRORS,
@@ -42,15 +43,12 @@ from allthings.readings.payload import (
     parse_value,
 )
 from allthings.readings.plans import TIME_KEY, UNCLAIMED, Plan, Route
-from allthings.readings.settings import AHEAD_NS_MAX, ELEMENTS_MAX, FAULTS_NAMED_MAX, PAYLOAD_BYTES_MAX
+from allthings.readings.settings import ELEMENTS_MAX, FAULTS_NAMED_MAX, PAYLOAD_BYTES_MAX
 from allthings.readings.topics import Target
-from allthings.things.errors import BadInputError
-from allthings.things.times import NS_PER_S, parse_time
 
 __all__ = ["Block", "decode"]
 
 _Element = tuple[int, Plan, dict[str, Any]]
-_DAY_NS: Final = 86_400 * NS_PER_S
 _TOO_LARGE: Final = Route(Target.REFUSED, name=f"larger than {PAYLOAD_BYTES_MAX:,} bytes")
 #: What reading damaged bytes as Arrow raises.
 _DAMAGE: Final = (pa.ArrowException, ValueError, OSError, StopIteration, MemoryError, KeyError, TypeError)
@@ -129,15 +127,13 @@ class _Messages:
             rejects=self._rejects(received, replayed),
             events=self._events,
             messages=self._batch.num_rows,
-            unclaimed=sum(route.target is Target.UNCLAIMED for route in routes),
+            unclaimed=routes.count(UNCLAIMED),
             replayed=[place for row, place in replayed.items() if row not in self._faults],
         )
 
     def _routes(self) -> list[Route]:
         """The route of each row."""
-        topics = self._batch.column("topic").dictionary_encode()
-        distinct = list(map(self._plans.route, topics.dictionary.to_pylist()))
-        routes = list(map(distinct.__getitem__, topics.indices.to_numpy().tolist()))
+        routes = self._plans.routes(self._batch.column("topic").to_pylist())
         sizes = pc.binary_length(self._batch.column("payload")).to_numpy()
         if len(sizes) and sizes.max() > PAYLOAD_BYTES_MAX:
             for row in np.flatnonzero(sizes > PAYLOAD_BYTES_MAX).tolist():
@@ -184,7 +180,7 @@ class _Messages:
         try:
             plan = self._shape(row, route, document)
             if plan.timed:
-                time_ns = _device_time(document[TIME_KEY], received_ns)
+                time_ns = device_time(document[TIME_KEY], received_ns)
             else:
                 time_ns = self._untimed(plan.thing, received_ns)
         except RefusedError as error:
@@ -206,7 +202,7 @@ class _Messages:
                     raise RefusedError("no object of properties")
                 plan = self._shape(row, route, element)
                 if plan.timed:
-                    found.append((_device_time(element[TIME_KEY], received_ns), plan, element))
+                    found.append((device_time(element[TIME_KEY], received_ns), plan, element))
                 else:
                     found.append((untimed_ns, plan, element))
                     untimed_ns += 1
@@ -261,14 +257,17 @@ class _Messages:
         except RefusedError as error:
             self._refuse(row, str(error))
             return
-        plan = route.plan
-        self._segment(row, plan, self._untimed(plan.thing, received_ns), {plan.names[0]: value})
+        columns = self._columns
+        columns.plans.append(route.plan)
+        columns.rows.append(row)
+        columns.times.append(self._untimed(route.plan.thing, received_ns) if self._floors else received_ns)
+        columns.values.append(value)
 
     def _event(self, row: int, route: Route, payload: bytes, received_ns: int) -> None:
         value = parse_value(payload, as_text=False)
         time_ns = received_ns
         if type(value) is dict and TIME_KEY in value:
-            time_ns = _device_time(value[TIME_KEY], received_ns)
+            time_ns = device_time(value[TIME_KEY], received_ns)
         place = block.position(self._sequence, row)
         self._events.append(Event(place, time_ns, received_ns, route.thing, route.name, compact_json(value)))
 
@@ -305,15 +304,3 @@ def _reason(faults: list[str]) -> str:
     named = "; ".join(faults[:FAULTS_NAMED_MAX])
     more = len(faults) - FAULTS_NAMED_MAX
     return f"{named}; and {more:,} more" if more > 0 else named
-
-
-def _device_time(value: Any, received_ns: int) -> int:
-    """The time that a device gave, in nanoseconds. Raises RefusedError."""
-    try:
-        time_ns = parse_time(value)
-    except BadInputError as error:
-        raise RefusedError(f"{TIME_KEY}: {error.detail}") from None
-    ahead = time_ns - received_ns
-    if ahead > AHEAD_NS_MAX:
-        raise RefusedError(f"{TIME_KEY}: the device's clock is {ahead / _DAY_NS:,.1f} days ahead")
-    return time_ns

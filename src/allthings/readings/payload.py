@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any, Final
 
@@ -46,24 +45,26 @@ def parse_value(payload: bytes, as_text: bool) -> Any:
     stripped = payload.strip(_WHITE)
     if not stripped:
         raise RefusedError("the payload is empty")
-    if stripped[0] in _JSON_STARTS:
-        try:
-            return decode_json(stripped)
-        except JSON_ERRORS as error:
-            raise RefusedError(json_fault(error)) from None
-    if not as_text or stripped == b"null":
-        with contextlib.suppress(*JSON_ERRORS):
-            return decode_json(stripped)
+    if as_text and stripped[0] not in _JSON_STARTS and stripped != b"null":
+        return _utf8(stripped)
     try:
-        text = stripped.decode()
+        return decode_json(stripped)
+    except JSON_ERRORS as error:
+        if stripped[0] in _JSON_STARTS:
+            raise RefusedError(json_fault(error)) from None
+    text = _utf8(stripped)
+    if _NO_NUMBER.fullmatch(text):
+        raise RefusedError(f"{text} is no value: neither NaN nor infinity can be kept")
+    if _JSON_NUMBER.fullmatch(text):
+        raise RefusedError(f"the number {text[:24]} is out of range")
+    return text
+
+
+def _utf8(data: bytes) -> str:
+    try:
+        return data.decode()
     except UnicodeDecodeError as error:
         raise RefusedError(json_fault(error)) from None
-    if not as_text:
-        if _NO_NUMBER.fullmatch(text):
-            raise RefusedError(f"{text} is no value: neither NaN nor infinity can be kept")
-        if _JSON_NUMBER.fullmatch(text):
-            raise RefusedError(f"the number {text[:24]} is out of range")
-    return text
 
 
 def compact_json(value: Any) -> str:

@@ -7,13 +7,13 @@ each property admits. Plans hold arrays, so that a block's values are checked in
 from __future__ import annotations
 
 import threading
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
 from allthings.readings.payload import RefusedError
 from allthings.readings.settings import CELLS_MAX, PROPERTIES_MAX, ROUTES_MAX, SHAPES_MAX
-from allthings.readings.topics import PREFIX, Target, bad_name, parse_topic
+from allthings.readings.topics import Target, bad_name, parse_topic
 from allthings.things.names import valid_property_name
 from allthings.things.types import PropertyType
 
@@ -23,6 +23,7 @@ TIME_KEY: Final = "@time"
 ANY, NUMBER, INTEGER, BOOLEAN, STRING, INSPECT = range(6)
 
 _CLASSES: Final = {"": ANY, "number": NUMBER, "integer": INTEGER, "boolean": BOOLEAN, "string": STRING}
+_FREE: Final = (ANY, -np.inf, np.inf)
 
 
 class Names:
@@ -49,12 +50,14 @@ class Plan:
     """One thing with one sequence of property names; arrays have one element per property.
 
     `simple`: an object's values are the plan's, in order, and have no time; else they must be picked by name.
-    `as_text`: the first property is declared a string. `fault`: the reason for the names that were left out, or "".
+    `constrained`: some property has a declared type. `as_text`: the first property is declared a string.
+    `fault`: the reason for the names that were left out, or "".
     """
 
     __slots__ = (
         "as_text",
         "classes",
+        "constrained",
         "fault",
         "high",
         "low",
@@ -75,6 +78,7 @@ class Plan:
         self.classes = np.array([one[0] for one in classified], np.intp)
         self.low = np.array([one[1] for one in classified], np.float64)
         self.high = np.array([one[2] for one in classified], np.float64)
+        self.constrained = any(one != _FREE for one in classified)
         self.as_text = bool(types) and types[0] is not None and types[0].type == "string"
         self.simple = False
         self.timed = False
@@ -84,7 +88,7 @@ class Plan:
 def classify(kind: PropertyType | None) -> tuple[int, float, float]:
     """How a property's values are checked: class, lowest and highest number."""
     if kind is None:
-        return ANY, -np.inf, np.inf
+        return _FREE
     low = -np.inf if kind.minimum is None else kind.minimum
     high = np.inf if kind.maximum is None else kind.maximum
     if kind.enum or kind.schema is not None:
@@ -137,19 +141,24 @@ class Plans:
                 fresh._routes[topic] = route
         return fresh
 
-    def route(self, topic: str) -> Route:
-        """The route of a topic."""
-        route = self._routes.get(topic)
-        if route is None:
-            if not topic.startswith(PREFIX):
-                return UNCLAIMED
-            target, thing, name = parse_topic(topic)
-            if target is Target.UNCLAIMED:
-                return UNCLAIMED
-            route = Route(target, thing, name)
-            if target is Target.VALUE:
-                route.plan = self._plan(thing, (name,))
-            self._routes[topic] = route
+    def routes(self, topics: list[str]) -> list[Route]:
+        """The route of each topic."""
+        routes = list(map(self._routes.get, topics))
+        if None in routes:
+            return [route or self._route(topic) for route, topic in zip(routes, topics, strict=True)]
+        return cast(list[Route], routes)
+
+    def _route(self, topic: str) -> Route:
+        known = self._routes.get(topic)
+        if known is not None:
+            return known
+        target, thing, name = parse_topic(topic)
+        if target is Target.UNCLAIMED:
+            return UNCLAIMED
+        route = Route(target, thing, name)
+        if target is Target.VALUE:
+            route.plan = self._plan(thing, (name,))
+        self._routes[topic] = route
         return route
 
     def shape(self, route: Route, document: dict[str, Any]) -> Plan:
