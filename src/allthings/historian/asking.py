@@ -1,0 +1,183 @@
+"""Answers to HistoryQuery: readings, aggregates, pages."""
+
+# ruff: noqa: S608 - statements are put together from constants and integers; values of others are bound parameters.
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from allthings.historian import buckets, settings
+from allthings.historian.buckets import Span
+from allthings.historian.engine import Handles
+from allthings.historian.errors import QueryLimitError
+from allthings.historian.query import HistoryQuery, Series, make_token
+from allthings.historian.values import value_column
+from allthings.things.times import TIME_NS_MIN
+
+Key = tuple[str, str]
+
+_AGGREGATE_SQL: Final = {
+    "avg": "sum(total) / sum(numbers)",
+    "min": "min(low)",
+    "max": "max(high)",
+    "sum": "sum(total)",
+    "count": "sum(n)",
+    "first": "argMin(first_value, first_time)",
+    "last": "argMax(last_value, last_time)",
+}
+_VALUES: Final = frozenset({"first", "last"})
+
+
+class Asking:
+    """Answers queries. `floors` says whether any reading has expired yet."""
+
+    def __init__(self, handles: Handles, floors: Callable[[], bool]) -> None:
+        self._handles = handles
+        self._floors = floors
+
+    def answer(self, query: HistoryQuery) -> list[Series]:
+        """The readings or aggregates of each series, in the order asked; see HistoryQuery."""
+        keys = self.keys(query.series)
+        if not keys:
+            return []
+        table = self._aggregates(query, keys) if query.aggregates else self._readings(query, keys)
+        if table.num_rows > settings.ROWS_PER_QUERY_MAX:
+            raise QueryLimitError(
+                f"the answer has more than {settings.ROWS_PER_QUERY_MAX} rows; ask for fewer series or a lower limit"
+            )
+        return _pages(query, keys, dict(split(table)))
+
+    def keys(self, asked: tuple[tuple[str, str | None], ...]) -> list[Key]:
+        """The series that are asked for, each once, in order."""
+        whole = [thing for thing, name in asked if name is None]
+        known: dict[str, list[str]] = {}
+        if whole:
+            rows = self._handles.rows(
+                "SELECT DISTINCT thing, property FROM ("
+                "SELECT thing, property FROM latest WHERE has({things:Array(String)}, thing) UNION ALL "
+                "SELECT thing, property FROM readings WHERE thing IN {things:Array(String)} "
+                f"AND position > {buckets.ROLLED_UP}) ORDER BY thing, property",
+                {"things": whole},
+            )
+            for thing, name in rows:
+                known.setdefault(thing, []).append(name)
+        found: dict[Key, None] = {}
+        for thing, name in asked:
+            for each in [name] if name is not None else known.get(thing, []):
+                found[thing, each] = None
+        if len(found) > settings.SERIES_PER_QUERY_MAX:
+            raise QueryLimitError(f"one query may ask for at most {settings.SERIES_PER_QUERY_MAX} series")
+        return list(found)
+
+    def span(self, keys: list[Key], start_ns: int | None, end_ns: int | None) -> tuple[Span, dict[str, Any]]:
+        """The span as SQL, and the parameters bound in it."""
+        if len(keys) == 1:
+            thing, name = keys[0]
+            condition, parameters = "thing = {thing:String} AND property = {property:String}", dict[str, Any]()
+            parameters.update(thing=thing, property=name)
+        else:
+            condition, parameters = "(thing, property) IN {keys:Array(Tuple(String, String))}", {"keys": keys}
+        return Span(condition, start_ns, end_ns, self._floors()), parameters
+
+    def _readings(self, query: HistoryQuery, keys: list[Key]) -> pa.Table:
+        span, parameters = self.span(keys, *query.span())
+        return self._handles.arrow(
+            "SELECT thing, property, time, number, text, kind FROM readings FINAL "
+            f"WHERE {span.within()} {_order(query, keys)}",
+            parameters,
+        )
+
+    def _aggregates(self, query: HistoryQuery, keys: list[Key]) -> pa.Table:
+        span, parameters = self.span(keys, *query.span())
+        columns = ", ".join(f"{_AGGREGATE_SQL[name]} AS {name}" for name in dict.fromkeys(query.aggregates))
+        every = query.every_ns
+        if every is None:
+            partials = span.partials(buckets.DAYS, settings.NS_PER_DAY)
+            start = query.start_ns if query.start_ns is not None else TIME_NS_MIN
+            slot = f"any({buckets.instant(start)})" if query.start_ns is not None else "min(first_time)"
+            group = "thing, property"
+        else:
+            partials = span.partials(buckets.fitting_level(every), every)
+            slot, group = buckets.bucket("bucket", every), "thing, property, time"
+        return self._handles.arrow(
+            f"SELECT thing, property, {slot} AS time, {columns} FROM ({partials}) GROUP BY {group} "
+            f"{_order(query, keys)}",
+            parameters,
+        )
+
+
+def _order(query: HistoryQuery, keys: list[Key]) -> str:
+    """Order and limit. One row more than the limit tells that there is a next page."""
+    direction = "DESC" if query.descending else "ASC"
+    if len(keys) == 1:
+        return f"ORDER BY thing {direction}, property {direction}, time {direction} LIMIT {query.limit + 1}"
+    return (
+        f"ORDER BY thing, property, time {direction} LIMIT {query.limit + 1} BY thing, property "
+        f"LIMIT {settings.ROWS_PER_QUERY_MAX + 1}"
+    )
+
+
+def split(table: pa.Table) -> Iterator[tuple[Key, pa.Table]]:
+    """The rows of each series, of a table sorted by thing and property; without those two columns."""
+    table = table.combine_chunks()
+    if not table.num_rows:
+        return
+    changes = {0}
+    for name in ("thing", "property"):
+        codes = table.column(name).combine_chunks().dictionary_encode().indices.to_numpy()
+        changes.update((np.flatnonzero(np.diff(codes)) + 1).tolist())
+    starts = sorted(changes)
+    rest = table.drop_columns(["thing", "property"])
+    for start, end in zip(starts, [*starts[1:], table.num_rows], strict=True):
+        key = table.column("thing")[start].as_py(), table.column("property")[start].as_py()
+        yield key, rest.slice(start, end - start)
+
+
+def _pages(query: HistoryQuery, keys: list[Key], tables: dict[Key, pa.Table]) -> list[Series]:
+    """All series up to one time, the least at which one of them reached the limit."""
+    cuts = [table.column("time")[query.limit].value for table in tables.values() if table.num_rows > query.limit]
+    token = None
+    if cuts:
+        bound = max(cuts) + (query.every_ns or 1) if query.descending else min(cuts)
+        token = make_token(bound)
+        tables = {key: _before(table, bound, query.descending) for key, table in tables.items()}
+    return [Series(*key, _answered(tables.get(key), query), token) for key in keys]
+
+
+def _before(table: pa.Table, bound: int, descending: bool) -> pa.Table:
+    times = table.column("time").combine_chunks().view(pa.int64()).to_numpy()
+    rows = len(times) - int(np.searchsorted(times[::-1], bound)) if descending else int(np.searchsorted(times, bound))
+    return table.slice(0, rows)
+
+
+def _answered(table: pa.Table | None, query: HistoryQuery) -> pa.Table:
+    """The columns that are answered, out of the ones that were read."""
+    time = pa.field("time", pa.timestamp("ns", tz="UTC"))
+    names = query.aggregates or ("value",)
+    if table is None:
+        return pa.schema([time, *(pa.field(name, pa.float64()) for name in names)]).empty_table()
+    fields, columns = [time], [_one(table, "time").cast(time.type)]
+    for name in dict.fromkeys(names):
+        field, column = _answered_column(table, name)
+        fields.append(field)
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _answered_column(table: pa.Table, name: str) -> tuple[pa.Field, pa.Array]:
+    if name == "value":
+        return value_column(name, _one(table, "number"), _one(table, "text"), _one(table, "kind"))
+    if name in _VALUES:
+        return value_column(name, *_one(table, name).flatten())
+    if name == "count":
+        return pa.field(name, pa.int64()), _one(table, name).cast(pa.int64())
+    return pa.field(name, pa.float64()), _one(table, name).cast(pa.float64())
+
+
+def _one(table: pa.Table, name: str) -> pa.Array:
+    column = table.column(name).combine_chunks()
+    return column if isinstance(column, pa.Array) else column.chunk(0)

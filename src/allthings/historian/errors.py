@@ -1,0 +1,31 @@
+"""Errors of the historian.
+
+HistorianUnavailableError  the engine does not answer, or refused for a reason of its own (503)
+QueryRefusedError          SQL that is not allowed, or a query that makes no sense (400)
+QueryLimitError            more rows, memory or time than a query may use (413)
+LogReplacedError           the log ends before the history does: it is not the log that the history came from
+"""
+
+from __future__ import annotations
+
+from allthings.things.errors import BadInputError, LimitExceededError, UnavailableError
+
+
+class HistorianUnavailableError(UnavailableError):
+    type = "historian-unavailable"
+    title = "The historian does not answer"
+
+
+class QueryRefusedError(BadInputError):
+    type = "query-refused"
+    title = "The query cannot be run"
+
+
+class QueryLimitError(LimitExceededError):
+    type = "query-limit"
+    title = "The query uses more than it may"
+
+
+class LogReplacedError(UnavailableError):
+    type = "log-replaced"
+    title = "The log is not the one that the history came from"

@@ -1,0 +1,85 @@
+"""The history: what the rest of the platform sees of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from allthings.historian import schema
+from allthings.historian.asking import Asking
+from allthings.historian.engine import Engine
+from allthings.historian.newest import newest
+from allthings.historian.query import HistoryQuery, Series
+from allthings.historian.refused import Page, Refused, events
+from allthings.historian.writing import write
+from allthings.readings.decoded import Decoded, Event, Reject
+
+
+class History:
+    """The history in one ClickHouse, embedded (`chdb:///absolute/path`) or a server (`http://user:pw@host:8123`).
+
+    All methods block and may be called from any thread. Only one process may open an embedded history.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._opened: Engine | None = None
+
+    def open(self) -> None:
+        """Connect, and create or upgrade the tables. Raises HistorianUnavailableError."""
+        self._opened = Engine(self._dsn)
+        schema.upgrade(self._opened)
+        self._refused = Refused(self._opened.query)
+        self._asking = Asking(self._opened.query, lambda: False)
+
+    @property
+    def _engine(self) -> Engine:
+        if self._opened is None:
+            raise RuntimeError("the history is not open")
+        return self._opened
+
+    def insert(self, decoded: Sequence[Decoded]) -> None:
+        """Keep what blocks say; it is on disk when this returns. To insert a block twice is the same as once."""
+        write(self._engine, decoded)
+
+    def history(self, query: HistoryQuery) -> list[Series]:
+        """Answer a question. Raises QueryRefusedError, QueryLimitError, HistorianUnavailableError."""
+        query.check()
+        return self._asking.answer(query)
+
+    def current(self, series: Sequence[tuple[str, str]] | None = None) -> pa.Table:
+        """The newest reading of each series (None: of all): thing, property, time, number, text, kind, received,
+        position; one row a series, sorted by the first two."""
+        return newest(self._engine.query, series)
+
+    def rejects(
+        self, limit: int = 100, after: str | None = None, *, topic: str | None = None, reason: str | None = None
+    ) -> Page[Reject]:
+        """Messages that could not be used and were not replayed since, newest first."""
+        return self._refused.page(limit, after, topic, reason)
+
+    def reject(self, position: int) -> Reject:
+        """One reject. Raises NotFoundError."""
+        return self._refused.one(position)
+
+    def count_rejects(self, *, topic: str | None = None, reason: str | None = None) -> int:
+        return self._refused.count(topic, reason)
+
+    def events(
+        self,
+        thing: str | None = None,
+        *,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page[Event]:
+        """Events of a thing (None: of all), newest first."""
+        return events(self._engine.query, thing, start_ns, end_ns, limit, after)
+
+    def close(self) -> None:
+        """Close the engine, waiting for statements under way."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None

@@ -1,0 +1,75 @@
+"""Names, bounds and settings of the historian."""
+
+from __future__ import annotations
+
+from typing import Final
+
+NS_PER_MINUTE: Final = 60_000_000_000
+NS_PER_HOUR: Final = 60 * NS_PER_MINUTE
+NS_PER_DAY: Final = 24 * NS_PER_HOUR
+
+DATABASE: Final = "allthings"
+
+#: Handles to the engine. Each runs one statement at a time.
+QUERY_HANDLES: Final = 4
+SQL_HANDLES: Final = 2
+#: How long a query waits for a free handle before it is refused.
+HANDLE_WAIT_S: Final = 30.0
+
+#: One insert is one part on disk per month that it touches, so few large ones are wanted.
+INSERT_ROWS_MAX: Final = 200_000
+INSERT_WAIT_S: Final = 0.25
+
+#: One step of a rollup reflects about so many readings; it bounds the step's memory.
+ROLLUP_STEP_ROWS: Final = 2_000_000
+ROLLUP_MEMORY_BYTES: Final = 1_500_000_000
+
+#: What a query of ours may use. The engine's default is all that the machine has.
+QUERY_MEMORY_BYTES: Final = 1_000_000_000
+QUERY_TIME_S: Final = 60
+
+SERIES_PER_QUERY_MAX: Final = 2_000
+ROWS_PER_SERIES_DEFAULT: Final = 10_000
+ROWS_PER_SERIES_MAX: Final = 1_000_000
+ROWS_PER_QUERY_MAX: Final = 5_000_000
+POINTS_MAX: Final = 20_000
+#: A plot is drawn from at most so many rows of a series; beyond it a coarser rollup is its source.
+PLOT_ROWS_MAX: Final = 50_000
+
+SQL_TEXT_MAX: Final = 100_000
+REJECTS_PER_PAGE_MAX: Final = 1_000
+EVENTS_PER_PAGE_MAX: Final = 10_000
+#: Rejects and events older than this are dropped.
+REJECTS_KEEP_DAYS: Final = 90
+EVENTS_KEEP_DAYS: Final = 730
+
+#: What an insert needs so that it is on disk, whole, when it returns. Strange clocks may touch every month from
+#: 1900 to 2262 in one insert, hence no limit of partitions.
+INSERT_SETTINGS: Final = {
+    "async_insert": "0",
+    "max_partitions_per_insert_block": "0",
+    "throw_on_max_partitions_per_insert_block": "0",
+    "max_insert_threads": "1",
+    "min_insert_block_size_rows": "1048576",
+    "min_insert_block_size_bytes": "0",
+    "optimize_on_insert": "1",
+}
+
+#: For every handle. Partitions of our tables are functions of the key, so a key never spans two of them.
+SESSION_SETTINGS: Final = {
+    **INSERT_SETTINGS,
+    "do_not_merge_across_partitions_select_final": "1",
+    "use_query_condition_cache": "0",
+    "session_timezone": "UTC",
+    "join_use_nulls": "0",
+    "max_execution_time": str(QUERY_TIME_S),
+    "max_memory_usage": str(QUERY_MEMORY_BYTES),
+}
+
+#: For handles that write rollups and drop what has expired: these may take long.
+WORK_SETTINGS: Final = {
+    **SESSION_SETTINGS,
+    "max_execution_time": "0",
+    "max_memory_usage": str(ROLLUP_MEMORY_BYTES),
+    "optimize_aggregation_in_order": "1",
+}
