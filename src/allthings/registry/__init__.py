@@ -1,8 +1,10 @@
 """What is configured: things, users, tokens. The only room that speaks SQLAlchemy."""
 
+from allthings.registry.listing import Page
 from allthings.registry.registry import Registry
+from allthings.registry.rows import Thing
 from allthings.registry.seen import SeenProperty
-from allthings.registry.things import Page, Thing, Things
+from allthings.registry.things import Things
 from allthings.registry.tokens import Token, Tokens
 from allthings.registry.users import User, Users
 

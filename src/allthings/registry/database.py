@@ -2,7 +2,8 @@
 
 Thread-safe: every call takes a connection of its own from a pool. Other processes may read and write at the same
 time. On SQLite a writer takes the write lock when it begins (BEGIN IMMEDIATE), so that it waits for another writer
-instead of failing half-way; the file is fsynced at every commit.
+instead of failing half-way; the file is fsynced at every commit. On PostgreSQL it takes an advisory lock, so that
+writers go one after the other there as well: changes are few, and so both databases behave alike.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ T = TypeVar("T")
 
 #: SQLSTATE of PostgreSQL: serialization failure, deadlock, lock not available.
 _TRY_AGAIN: Final = frozenset({"40001", "40P01", "55P03"})
+#: Any number, the same in all versions.
+_WRITE_LOCK: Final = 7_236_480_113
 _DAMAGED: Final = ("malformed", "not a database", "file is encrypted")
 
 
@@ -149,7 +152,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 
 
 def _postgresql_engine(url: sa.URL) -> sa.Engine:
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         pool_size=POOL_SIZE,
         max_overflow=0,
@@ -157,6 +160,13 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
         pool_pre_ping=True,
         connect_args={"connect_timeout": 10, "options": f"-c lock_timeout={BUSY_MS}"},
     )
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("allthings_write"):
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_WRITE_LOCK,))
+
+    return engine
 
 
 def _worth_another_try(error: DBAPIError) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Final
 
 import sqlalchemy as sa
 from alembic import command
@@ -16,9 +15,6 @@ from allthings.registry.database import Database, damaged
 from allthings.registry.errors import RegistryNewerError
 
 _log = logging.getLogger(__name__)
-
-#: Any number, the same for all: two processes that start at once migrate one after the other (PostgreSQL).
-_ADVISORY_LOCK: Final = 7_236_480_113
 
 
 def alembic_config() -> Config:
@@ -40,8 +36,6 @@ def migrate(database: Database) -> None:
             verdict = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()
             if verdict != "ok":
                 raise damaged(database.shown, str(verdict))
-        else:
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         current = MigrationContext.configure(connection).get_current_revision()
         head = scripts.get_current_head()
         if current == head:

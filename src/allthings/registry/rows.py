@@ -1,4 +1,4 @@
-"""Things as rows, and rows as things."""
+"""Things as rows: finding, adding and changing them within a transaction."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
-from allthings.registry.schema import ThingRow
+from allthings.registry.schema import CounterRow, DescriptionRow, ThingRow
 from allthings.registry.settings import SEARCHED_MAX
+from allthings.things.errors import NotFoundError
+from allthings.things.names import valid_id, valid_thing_name
+from allthings.things.td import TD_BYTES_MAX
 
 State = Literal["adopted", "discovered"]
 ADOPTED: Final[State] = "adopted"
 DISCOVERED: Final[State] = "discovered"
 _TITLE_KEY_MAX: Final = 256
+_COUNTER: Final = "things"
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,105 @@ def td_columns(name: str, td: Mapping[str, Any]) -> dict[str, Any]:
 
 def encode_td(td: Mapping[str, Any]) -> str:
     return msgspec.json.encode(td).decode()
+
+
+def fits(encoded: str) -> bool:
+    """Whether a description could also be sent back by a client."""
+    return len(encoded.encode()) <= TD_BYTES_MAX
+
+
+def current_version(session: Session) -> int:
+    """The counter of all changes of things."""
+    statement = sa.select(CounterRow.value).where(CounterRow.name == _COUNTER)
+    return session.execute(statement).scalar_one()
+
+
+def next_version(session: Session) -> int:
+    """Count one more change. Writers go one after the other, so versions are seen in the order of their commits."""
+    statement = (
+        sa.update(CounterRow)
+        .where(CounterRow.name == _COUNTER)
+        .values(value=CounterRow.value + 1)
+        .returning(CounterRow.value)
+    )
+    return session.execute(statement).scalar_one()
+
+
+def find(session: Session, id_: str) -> tuple[ThingRow, str] | None:
+    """The thing of this id or name, with its description as JSON."""
+    if not (valid_thing_name(id_) or valid_id(id_)):
+        return None
+    statement = (
+        sa.select(ThingRow, DescriptionRow.td)
+        .join(DescriptionRow, DescriptionRow.thing == ThingRow.name)
+        .where(sa.or_(ThingRow.id == id_, ThingRow.name == id_))
+    )
+    # A name can look like an id; the id is meant.
+    rows = sorted(session.execute(statement), key=lambda row: row[0].id != id_)
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+def find_name(session: Session, name: str) -> tuple[ThingRow, str] | None:
+    """The thing of this name, with its description as JSON."""
+    statement = (
+        sa.select(ThingRow, DescriptionRow.td)
+        .join(DescriptionRow, DescriptionRow.thing == ThingRow.name)
+        .where(ThingRow.name == name)
+    )
+    row = session.execute(statement).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def require(session: Session, id_: str) -> tuple[ThingRow, str]:
+    """As find. Raises NotFoundError."""
+    found = find(session, id_)
+    if found is None:
+        raise not_found(id_)
+    return found
+
+
+def not_found(id_: str) -> NotFoundError:
+    return NotFoundError(f"there is no thing with the id or name {id_[:128]!r}")
+
+
+def insert(session: Session, name: str, td: Mapping[str, Any], now_ns: int, change: int) -> Thing:
+    """Add an adopted thing."""
+    encoded = encode_td(td)
+    row = ThingRow(
+        name=name,
+        state=ADOPTED,
+        created_ns=now_ns,
+        modified_ns=now_ns,
+        version=1,
+        change=change,
+        **td_columns(name, td),
+    )
+    session.add(row)
+    session.flush()
+    session.add(DescriptionRow(thing=name, td=encoded))
+    session.flush()
+    return thing_from(row, encoded)
+
+
+def update(
+    session: Session, row: ThingRow, old: str, td: Mapping[str, Any], state: State, now_ns: int, change: int
+) -> Thing:
+    """Give a thing another description or state. If both are as they were, nothing is changed, no version either."""
+    encoded = encode_td(td)
+    if encoded == old and state == row.state:
+        thing = thing_from(row, encoded)
+        session.rollback()
+        return thing
+    for column, value in td_columns(row.name, td).items():
+        setattr(row, column, value)
+    row.state = state
+    row.modified_ns = now_ns
+    row.version += 1
+    row.change = change
+    statement = sa.update(DescriptionRow).where(DescriptionRow.thing == row.name).values(td=encoded)
+    session.execute(statement)
+    session.flush()
+    return thing_from(row, encoded)
 
 
 def storable(text: str) -> str:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from allthings.registry.rows import DISCOVERED, encode_td, fits, next_version, td_columns
+from allthings.registry.schema import DescriptionRow, ThingRow
+from allthings.registry.settings import DISCOVERED_MAX, LOOKUP_CHUNK
 from allthings.things.names import valid_property_name, valid_thing_name
-from allthings.things.td import TD_PROPERTIES_MAX, merge_inferred
+from allthings.things.td import INFERRED, TD_PROPERTIES_MAX, discovered_td, merge_inferred
 from allthings.things.td.limits import CONTEXT_OURS
 from allthings.things.types import Kind
+
+_log = logging.getLogger(__name__)
 
 
 class SeenProperty(NamedTuple):
@@ -28,6 +39,18 @@ def by_thing(seen: Iterable[SeenProperty]) -> dict[str, list[SeenProperty]]:
         if valid_thing_name(one.thing) and valid_property_name(one.property):
             groups.setdefault(one.thing, []).append(one)
     return groups
+
+
+def observe(session: Session, groups: Mapping[str, Sequence[SeenProperty]], now_ns: int) -> int:
+    """Write what was seen; how many things have changed. If none has, nothing is changed, no version either."""
+    change = next_version(session)
+    changed = 0
+    names = iter(groups)
+    while chunk := list(islice(names, LOOKUP_CHUNK)):
+        changed += _observe_chunk(session, {name: groups[name] for name in chunk}, now_ns, change)
+    if not changed:
+        session.rollback()
+    return changed
 
 
 def merge_seen(properties: Mapping[str, Any], seen: Iterable[SeenProperty]) -> dict[str, Any] | None:
@@ -52,3 +75,74 @@ def with_our_context(td: Mapping[str, Any]) -> dict[str, Any]:
     if any(isinstance(entry, dict) and "allthings" in entry for entry in entries):
         return dict(td)
     return {**td, "@context": [*entries, CONTEXT_OURS]}
+
+
+def with_inferred(td: dict[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """The new description with those inferred properties of the old one that it does not name, if they fit."""
+    properties = td.get("properties", {})
+    kept = {
+        name: affordance
+        for name, affordance in old.get("properties", {}).items()
+        if affordance.get(INFERRED) and name not in properties
+    }
+    if not kept or len(kept) + len(properties) > TD_PROPERTIES_MAX:
+        return td
+    merged = with_our_context({**td, "properties": {**properties, **kept}})
+    return merged if fits(encode_td(merged)) else td
+
+
+def _observe_chunk(session: Session, groups: Mapping[str, Sequence[SeenProperty]], now_ns: int, change: int) -> int:
+    statement = (
+        sa.select(ThingRow.name, ThingRow.version, DescriptionRow.td)
+        .join(DescriptionRow, DescriptionRow.thing == ThingRow.name)
+        .where(ThingRow.name.in_(groups))
+    )
+    known = {name: (version, td) for name, version, td in session.execute(statement)}
+    changed: list[dict[str, Any]] = []
+    added: list[dict[str, Any]] = []
+    descriptions: list[dict[str, str]] = []
+    room = DISCOVERED_MAX - _count_discovered(session) if len(known) < len(groups) else 0
+    left_out = 0
+    for name, seen in groups.items():
+        version, old = known.get(name, (0, ""))
+        if not old and len(added) >= room:
+            left_out += 1
+            continue
+        td = msgspec.json.decode(old) if old else discovered_td(name, {})
+        properties = merge_seen(td.get("properties", {}), seen)
+        if properties is None:
+            continue
+        td = with_our_context({**td, "properties": properties})
+        encoded = encode_td(td)
+        if not fits(encoded):
+            _log.warning("the description of %s is full: further properties are only in the history", name)
+            continue
+        descriptions.append({"thing": name, "td": encoded})
+        row = {"name": name, "modified_ns": now_ns, "version": version + 1, "change": change}
+        if old:
+            changed.append(row)
+        else:
+            added.append(row | {"state": DISCOVERED, "created_ns": now_ns} | td_columns(name, td))
+    if left_out:
+        _log.warning(
+            "%d unknown things are only in the history: there are %d discovered ones", left_out, DISCOVERED_MAX
+        )
+    _write(session, changed, added, descriptions)
+    return len(descriptions)
+
+
+def _write(
+    session: Session, changed: list[dict[str, Any]], added: list[dict[str, Any]], descriptions: list[dict[str, str]]
+) -> None:
+    new = {row["name"] for row in added}
+    if changed:
+        session.execute(sa.update(ThingRow), changed)
+        session.execute(sa.update(DescriptionRow), [row for row in descriptions if row["thing"] not in new])
+    if added:
+        session.execute(sa.insert(ThingRow), added)
+        session.execute(sa.insert(DescriptionRow), [row for row in descriptions if row["thing"] in new])
+
+
+def _count_discovered(session: Session) -> int:
+    statement = sa.select(sa.func.count()).select_from(ThingRow).where(ThingRow.state == DISCOVERED)
+    return session.execute(statement).scalar_one()

@@ -87,19 +87,25 @@ class Users:
         with self._database.read() as session:
             row = session.get(UserRow, name) if _NAME.fullmatch(name) else None
             known = (_user(row), row.password) if row else None
-        user, hashed = known or (None, self._nobodys_hash)
+        nobody = (None, self._nobodys_hash)  # made at the first call, whoever asks, so that it tells nothing
+        user, hashed = known or nobody
+        shown = password.encode(errors="replace") if len(password) <= PASSWORD_MAX else b""
         with self._turns:
             try:
-                self._hasher.verify(hashed, password[:PASSWORD_MAX].encode(errors="replace"))
+                self._hasher.verify(hashed, shown)
             except (VerificationError, InvalidHashError):
                 return None
-        if user is not None and self._hasher.check_needs_rehash(hashed):
-            self._store(user.name, self._hash(password), sessions_end=False)
         return user
 
     def set_password(self, name: str, password: str) -> None:
         """Also ends all sessions of the user. Raises NotFoundError, BadInputError."""
-        self._store(name, self._hash(password), sessions_end=True)
+        hashed = self._hash(password)
+
+        def change(session: Session) -> None:
+            _require(session, name).password = hashed
+            session.execute(sa.delete(SessionRow).where(SessionRow.user == name))
+
+        self._database.write(change)
 
     def ensure_admin(self) -> str | None:
         """Create the user `admin` if there is no user at all; its password, which is told only here."""
@@ -170,14 +176,6 @@ class Users:
             raise BadInputError(f"a password has {PASSWORD_MIN} to {PASSWORD_MAX} characters, not {len(password)}")
         with self._turns:
             return self._hasher.hash(password.encode(errors="replace"))
-
-    def _store(self, name: str, hashed: str, *, sessions_end: bool) -> None:
-        def change(session: Session) -> None:
-            _require(session, name).password = hashed
-            if sessions_end:
-                session.execute(sa.delete(SessionRow).where(SessionRow.user == name))
-
-        self._database.write(change)
 
 
 def _expired(now_ns: int) -> sa.ColumnElement[bool]:

@@ -6,6 +6,7 @@ command line, supervisor), which pass the result on as an argument.
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Final
@@ -33,7 +34,7 @@ def parse_time(value: object) -> int:
     if isinstance(value, str):
         ns = _parse_text(value)
     elif isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadInputError(f"a time is RFC 3339 text or epoch seconds or milliseconds, not {value!r}")
+        raise BadInputError(f"a time is RFC 3339 text or epoch seconds or milliseconds, not {_shown(value)}")
     elif isinstance(value, int):
         ns = value * (1_000_000 if abs(value) >= _EPOCH_MS_FROM else NS_PER_S)
     else:
@@ -44,34 +45,36 @@ def parse_time(value: object) -> int:
         whole = int(value)
         ns = whole * scale + round((value - whole) * 1_000_000) * (scale // 1_000_000)
     if not TIME_NS_MIN <= ns <= TIME_NS_MAX:
-        raise BadInputError(f"the time {value!r} is outside 1900 to 2262")
+        raise BadInputError(f"the time {_shown(value)} is outside 1900 to 2262")
     return ns
 
 
+def _shown(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:  # Python refuses to print very long integers
+        return f"of {value.bit_length()} bits"
+    return repr(value)[:64]
+
+
 def _parse_text(text: str) -> int:
+    match = _TIME_TEXT.fullmatch(text)
     try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
+        if match is None:
+            raise ValueError
+        parsed = datetime.fromisoformat(text.upper())
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=UTC)
+        delta = parsed.astimezone(UTC) - _EPOCH
+    except (ValueError, OverflowError):  # 31 February; the year 1 east of Greenwich
         raise BadInputError(f"{text[:64]!r} is no RFC 3339 time, such as 2026-11-22T08:30:00Z") from None
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=UTC)
-    delta = parsed.astimezone(UTC) - _EPOCH
-    return (delta.days * 86_400 + delta.seconds) * NS_PER_S + _fraction_ns(text, delta.microseconds)
+    # datetime keeps six digits of the fraction, nine are kept here.
+    fraction = int(match[1][:9].ljust(9, "0")) if match[1] else 0
+    return (delta.days * 86_400 + delta.seconds) * NS_PER_S + fraction
 
 
-def _fraction_ns(text: str, microseconds: int) -> int:
-    """datetime keeps six digits of the fraction; keep nine."""
-    dot = text.find(".", 19)
-    if dot < 0:
-        return microseconds * 1000
-    digits = ""
-    for char in text[dot + 1 :]:
-        if not char.isdigit():
-            break
-        digits += char
-    return int(digits[:9].ljust(9, "0"))
-
-
+#: RFC 3339, and as many people write it: a date alone, no seconds, a blank for the T, a comma in the fraction.
+_TIME_TEXT: Final = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,](\d{1,32}))?)?(?:[Zz]|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -105,7 +105,7 @@ def shown(value: object) -> str:
 def compilable_pattern(pattern: str) -> bool:
     """Whether a regular expression can be matched in linear time: RE2 syntax, no look-around, no back-references."""
     try:
-        pc.match_substring_regex(pa.scalar(""), pattern)
+        pc.match_substring_regex(pa.scalar("", pa.string()), pattern)
     except pa.ArrowInvalid:
         return False
     return True
@@ -152,7 +152,7 @@ def _check_string(value: str, schema: Mapping[str, Any]) -> str:
     if "maxLength" in schema and len(value) > schema["maxLength"]:
         return f"maxLength is {schema['maxLength']}, got {len(value)} characters"
     pattern = schema.get("pattern")
-    if pattern is not None and not pc.match_substring_regex(pa.scalar(value), pattern).as_py():
+    if pattern is not None and not pc.match_substring_regex(pa.scalar(value, pa.string()), pattern).as_py():
         return f"pattern is {shown(pattern)}, got {shown(value)}"
     return ""
 

@@ -2,7 +2,14 @@
 
 from allthings.things.td.check import check_td
 from allthings.things.td.forms import with_forms, without_forms
-from allthings.things.td.infer import INFERRED, discovered_td, infer_property, merge_inferred, seen_range
+from allthings.things.td.infer import (
+    INFERRED,
+    confirm_changed,
+    discovered_td,
+    infer_property,
+    merge_inferred,
+    seen_range,
+)
 from allthings.things.td.limits import TD_BYTES_MAX, TD_PROPERTIES_MAX
 from allthings.things.td.patch import merge_patch
 from allthings.things.td.properties import property_types
@@ -12,6 +19,7 @@ __all__ = [
     "TD_BYTES_MAX",
     "TD_PROPERTIES_MAX",
     "check_td",
+    "confirm_changed",
     "discovered_td",
     "infer_property",
     "merge_inferred",

@@ -6,6 +6,7 @@ An inferred property is marked `"allthings:inferred": true`. The range seen stan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +19,12 @@ INFERRED: Final = "allthings:inferred"
 SEEN_MIN: Final = "allthings:minimumSeen"
 SEEN_MAX: Final = "allthings:maximumSeen"
 
+_GUESS_MARKS: Final = frozenset({INFERRED, SEEN_MIN, SEEN_MAX})
+#: What an inference decides; everything else in an inferred affordance is a person's.
+_GUESSED: Final = frozenset({"type", "unit", "readOnly", "observable"}) | _GUESS_MARKS
+#: For people only: changing these says nothing about values.
+_FOR_PEOPLE: Final = frozenset({"@type", "title", "titles", "description", "descriptions", "forms"})
+
 #: A range is written anew when it grew by this part of its width, so that noise does not rewrite descriptions.
 _GROWTH: Final = 0.01
 #: JSON may be any type, so the description names none.
@@ -27,6 +34,8 @@ _TYPE_OF: Final = {Kind.NUMBER: "number", Kind.BOOLEAN: "boolean", Kind.STRING: 
 def infer_property(name: str, kind: Kind, minimum: float | None = None, maximum: float | None = None) -> dict[str, Any]:
     """The property affordance (without forms) of a series that was seen; the range is that of its numbers."""
     affordance: dict[str, Any] = {}
+    if not _is_range(minimum, maximum):
+        minimum = maximum = None
     if type_ := _TYPE_OF[kind]:
         affordance["type"] = type_
     if kind == Kind.NUMBER:
@@ -43,26 +52,38 @@ def merge_inferred(
 ) -> dict[str, Any] | None:
     """The affordance after one more look, or None if it stays as it is.
 
-    A property that a person wrote (not marked as inferred) stays as it is. Once values of two types were seen, the
-    affordance names no type any more.
+    A property that a person wrote (not marked as inferred) stays as it is, and so do titles and the like of an
+    inferred one. Once values of two types were seen, the affordance names no type any more.
     """
     if known is None:
         return infer_property(name, kind, minimum, maximum)
     if not known.get(INFERRED):
         return None
     if known.get("type", "") != _TYPE_OF[kind]:
-        return None if "type" not in known else infer_property(name, Kind.JSON)
-    seen_low, seen_high = seen_range(known)
-    if kind != Kind.NUMBER or minimum is None or maximum is None:
+        return None if "type" not in known else _replaced(known, infer_property(name, Kind.JSON))
+    if kind != Kind.NUMBER or minimum is None or maximum is None or not _is_range(minimum, maximum):
         return None
-    if seen_low is None or seen_high is None:
-        return {**known, **infer_property(name, kind, minimum, maximum)}
-    low, high = min(seen_low, minimum), max(seen_high, maximum)
-    if max(seen_low - low, high - seen_high) <= _GROWTH * (seen_high - seen_low):
-        return None
-    widened = infer_property(name, kind, low, high)
-    kept = {term: value for term, value in known.items() if term != "unit"}
-    return {**kept, **widened}
+    low, high = seen_range(known)
+    if low is not None and high is not None:
+        growth = max(low - minimum, maximum - high)
+        if growth <= _GROWTH * (high - low):
+            return None
+        minimum, maximum = min(low, minimum), max(high, maximum)
+    return _replaced(known, infer_property(name, kind, minimum, maximum))
+
+
+def confirm_changed(td: dict[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """The description without the mark of being inferred on properties whose meaning a person has changed.
+
+    A new title or description of a property leaves the guess a guess; another type, unit or limit makes it the
+    person's word, which values are held to from then on.
+    """
+    before = old.get("properties", {})
+    properties = {
+        name: _without(affordance, _GUESS_MARKS) if _changed(affordance, before.get(name)) else affordance
+        for name, affordance in td.get("properties", {}).items()
+    }
+    return {**td, "properties": properties} if properties else td
 
 
 def seen_range(affordance: Mapping[str, Any]) -> tuple[float | None, float | None]:
@@ -80,3 +101,21 @@ def discovered_td(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         "security": "nosec_sc",
         "properties": dict(properties),
     }
+
+
+def _is_range(minimum: float | None, maximum: float | None) -> bool:
+    return minimum is not None and maximum is not None and math.isfinite(minimum) and math.isfinite(maximum)
+
+
+def _replaced(known: Mapping[str, Any], guess: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_without(known, _GUESSED), **guess}
+
+
+def _changed(affordance: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
+    if before is None or not affordance.get(INFERRED):
+        return False
+    return _without(affordance, _FOR_PEOPLE) != _without(before, _FOR_PEOPLE)
+
+
+def _without(affordance: Mapping[str, Any], terms: frozenset[str]) -> dict[str, Any]:
+    return {term: value for term, value in affordance.items() if term not in terms}
