@@ -16,14 +16,16 @@ from allthings.registry.schema import DescriptionRow, ThingRow
 from allthings.registry.settings import PAGE_MAX, SEARCH_MAX, SEARCH_WORDS_MAX
 from allthings.things.errors import BadInputError
 
-Sort = Literal["name", "title", "created", "modified"]
+Sort = Literal["name", "id", "title", "created", "modified"]
 
 _KEYS: Final[dict[str, Any]] = {
     "name": ThingRow.name,
+    "id": ThingRow.id,
     "title": ThingRow.title_key,
     "created": ThingRow.created_ns,
     "modified": ThingRow.modified_ns,
 }
+_UNIQUE: Final = frozenset({"name", "id"})
 _AFTER_MAX: Final = 2_048
 
 
@@ -54,22 +56,26 @@ def list_things(
     descending: bool,
     limit: int,
     after: str,
+    offset: int,
 ) -> Page:
-    """One page. Raises BadInputError for a sort, limit or `after` that cannot be."""
+    """One page. Raises BadInputError for a sort, limit, offset or `after` that cannot be."""
     if sort not in _KEYS:
         raise BadInputError(f"things are sorted by {', '.join(_KEYS)}, not by {sort[:64]!r}")
     if not 1 <= limit <= PAGE_MAX:
         raise BadInputError(f"a page has 1 to {PAGE_MAX} things, not {limit}")
+    if not 0 <= offset < 1 << 63:
+        raise BadInputError(f"an offset is 0 or more, not {offset}")
     found = _conditions(search, state)
     total = session.execute(sa.select(sa.func.count()).select_from(ThingRow).where(*found)).scalar_one()
     key = _KEYS[sort]
-    order = [key] if sort == "name" else [key, ThingRow.name]
+    order = [key] if sort in _UNIQUE else [key, ThingRow.name]
     statement = (
         sa.select(ThingRow, DescriptionRow.td)
         .join(DescriptionRow, DescriptionRow.thing == ThingRow.name)
         .where(*found)
         .order_by(*(column.desc() for column in order) if descending else order)
         .limit(limit + 1)
+        .offset(offset or None)
     )
     if after:
         place = _decode_place(after, sort, descending)
@@ -83,7 +89,7 @@ def list_things(
 
 
 def _conditions(search: str, state: State | None) -> list[sa.ColumnElement[bool]]:
-    """Every word must occur somewhere in name, titles, description or @type."""
+    """Every word must occur somewhere in name, id, titles, description or @type."""
     if len(search) > SEARCH_MAX:
         raise BadInputError(f"a search has at most {SEARCH_MAX} characters, not {len(search)}")
     words = storable(search).casefold().split()[:SEARCH_WORDS_MAX]

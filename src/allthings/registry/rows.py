@@ -171,6 +171,6 @@ def storable(text: str) -> str:
 
 def _searchable(name: str, td: Mapping[str, Any]) -> str:
     types = td.get("@type", [])
-    parts = [name, td["title"], *(td.get("titles") or {}).values(), td.get("description", "")]
+    parts = [name, td["id"], td["title"], *(td.get("titles") or {}).values(), td.get("description", "")]
     parts += types if isinstance(types, list) else [types]
     return storable("\n".join(parts))[:SEARCHED_MAX].casefold()

@@ -45,7 +45,7 @@ class ThingRow(Table):
     )
 
     name: Mapped[str] = mapped_column(_ordered(THING_NAME_MAX), primary_key=True)
-    id: Mapped[str] = mapped_column(String(ID_MAX), unique=True)
+    id: Mapped[str] = mapped_column(_ordered(ID_MAX), unique=True)
     title: Mapped[str] = mapped_column(Text)
     title_key: Mapped[str] = mapped_column(_ordered(256))
     state: Mapped[str] = mapped_column(String(16))

@@ -63,10 +63,11 @@ class Things:
         descending: bool = False,
         limit: int = 100,
         after: str = "",
+        offset: int = 0,
     ) -> Page:
-        """A page of the things that match; `after` is the `next` of the page before.
+        """A page of the things that match; `after` is the `next` of the page before, or `offset` counts things to skip.
 
-        All words of `search` must occur in name, titles, description or @type; capitals do not matter. `title` sorts
+        All words of `search` must occur in name, id, titles, description or @type; capitals do not matter. `title` sorts
         without regard to capitals. Raises BadInputError.
         """
         with self._database.read() as session:
@@ -78,6 +79,7 @@ class Things:
                 descending=descending,
                 limit=limit,
                 after=after,
+                offset=offset,
             )
 
     def version(self) -> int:

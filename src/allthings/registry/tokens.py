@@ -85,7 +85,7 @@ class Tokens:
             user = session.get(UserRow, row.user)
             return User(user.name, "admin" if user.role == "admin" else "viewer") if user else None
 
-    def list(self, subject: str | None = None, kind: Kind | None = None) -> list[Token]:
+    def list(self, subject: str | None = None, *, kind: Kind | None = None) -> list[Token]:
         """Tokens without their secrets, oldest first; those of one thing (by name) or user, of one kind."""
         statement = sa.select(TokenRow).order_by(TokenRow.created_ns, TokenRow.id)
         if subject is not None:

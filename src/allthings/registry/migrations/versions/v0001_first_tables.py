@@ -29,7 +29,7 @@ def upgrade() -> None:
     op.create_table(
         "things",
         sa.Column("name", _ordered(128), nullable=False),
-        sa.Column("id", sa.String(512), nullable=False),
+        sa.Column("id", _ordered(512), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("title_key", _ordered(256), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
