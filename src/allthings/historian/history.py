@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ from allthings.historian.engine import Engine
 from allthings.historian.newest import newest
 from allthings.historian.query import HistoryQuery, Series
 from allthings.historian.refused import Page, Refused, events
+from allthings.historian.retention import Retaining, Retention, RetentionReport
+from allthings.historian.rollups import RollupReport, Rollups
 from allthings.historian.writing import write
 from allthings.readings.decoded import Decoded, Event, Reject
 
@@ -25,13 +28,20 @@ class History:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._opened: Engine | None = None
+        self._working = threading.Lock()
+        self._floors = False
 
     def open(self) -> None:
         """Connect, and create or upgrade the tables. Raises HistorianUnavailableError."""
         self._opened = Engine(self._dsn)
         schema.upgrade(self._opened)
         self._refused = Refused(self._opened.query)
-        self._asking = Asking(self._opened.query, lambda: False)
+        self._asking = Asking(self._opened.query, lambda: self._floors)
+        self._rollups = Rollups(self._opened.work)
+        self._floors = bool(self._opened.work.value("SELECT count() FROM floors"))
+        if self._floors:
+            # A step that was cut off has to be done again before late readings can be told from counted ones.
+            self.rollup(self._rollups.newest())
 
     @property
     def _engine(self) -> Engine:
@@ -52,6 +62,37 @@ class History:
         """The newest reading of each series (None: of all): thing, property, time, number, text, kind, received,
         position; one row a series, sorted by the first two."""
         return newest(self._engine.query, series)
+
+    def rollup(self, position: int) -> RollupReport:
+        """Bring minutes, hours, days and `latest` up to a log position. All readings up to it must be inserted."""
+        with self._working:
+            return self._rollups.bring_up(position, self._floors)
+
+    def rolled_up(self) -> int:
+        """The log position that the rollups have reached."""
+        return self._rollups.position()
+
+    def newest_position(self) -> int:
+        """The greatest log position of any reading kept, or the one that the rollups have reached."""
+        with self._working:
+            return self._rollups.newest()
+
+    def retain(self, now_ns: int, retention: Retention) -> RetentionReport:
+        """Drop what is older than the rules say, as far as the rollups reflect it. Inserts wait for a moment."""
+        with self._working:
+            self._floors = True
+            report = Retaining(self._engine, self._bring_up).run(now_ns, retention)
+            self._floors = bool(self._engine.work.value("SELECT count() FROM floors"))
+        return report
+
+    def _bring_up(self) -> None:
+        self._rollups.bring_up(self._rollups.newest(), self._floors)
+
+    def disk_bytes(self) -> int:
+        """Bytes that the history takes on disk."""
+        return int(
+            self._engine.query.value("SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase()")
+        )
 
     def rejects(
         self, limit: int = 100, after: str | None = None, *, topic: str | None = None, reason: str | None = None

@@ -12,7 +12,7 @@
 `progress`
     Up to which position everything is rolled up.
 `floors`
-    Of each series, the times before which raw readings, minutes and hours have been dropped.
+    Of each series that something was dropped of, the times before which readings and minutes are gone.
 
 On disk when reported: `fsync_after_insert` and `fsync_part_directory` cover inserts (the engine then syncs each file,
 the part's directory, and the table's directory after the rename), the `…_to_fsync_after_merge` settings cover
@@ -116,7 +116,6 @@ _FLOORS: Final = f"""CREATE TABLE floors (
     property LowCardinality(String),
     raw DateTime64(9, 'UTC'),
     minutes DateTime64(9, 'UTC'),
-    hours DateTime64(9, 'UTC'),
     version UInt64
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (thing, property)
