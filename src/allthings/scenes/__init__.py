@@ -1,0 +1,1 @@
+"""Applications on top of the platform, each using only what is public: HTTP, MQTT, files of its own."""
