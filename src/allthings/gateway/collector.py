@@ -104,6 +104,7 @@ class Collector:
         self._open.set()
         self._stopping = False
         self._last_ns = 0
+        self._appended_s = float("-inf")
         self._under_pressure = False
         self._appending_messages = 0
         self._appending_bytes = 0
@@ -181,12 +182,23 @@ class Collector:
         """Append block after block, until `stop`; then what is left."""
         while not self._stopping:
             await self._wake.wait()
-            if self._gathering.messages < settings.LINGER_BELOW:
-                await asyncio.sleep(settings.LINGER_S)
+            await self._linger()
             await self._open.wait()
             await self._append()
         while self._gathering.messages:
             await self._append()
+
+    async def _linger(self) -> None:
+        """Take what the sockets hold now; a small block waits a little if another one went just before it."""
+        loop = asyncio.get_running_loop()
+        before = -1
+        while before != self._gathering.messages < settings.BLOCK_MESSAGES_MAX:
+            before = self._gathering.messages
+            await asyncio.sleep(0)
+        pause_s = self._appended_s + settings.SMALL_BLOCK_EVERY_S - loop.time()
+        if self._gathering.messages < settings.SMALL_BLOCK_MESSAGES and pause_s > 0:
+            await asyncio.sleep(pause_s)
+        self._appended_s = loop.time()
 
     def stop(self) -> None:
         """Let `run` end when everything gathered is in the log."""

@@ -18,9 +18,10 @@ KEEPALIVE_S_MAX: Final = 3600
 #: A block is appended when it has this much, even while messages still stream in.
 BLOCK_MESSAGES_MAX: Final = 65_536
 BLOCK_BYTES_MAX: Final = 8 * 1024 * 1024
-#: Small blocks wait this long for company; a block of at least LINGER_BELOW messages goes at once.
-LINGER_S: Final = 0.002
-LINGER_BELOW: Final = 128
+#: A block smaller than this goes at once after a quiet moment, else no sooner than this after the one before it: a
+#: block costs the log, the historian and the twin the same whether it holds one message or a hundred.
+SMALL_BLOCK_MESSAGES: Final = 128
+SMALL_BLOCK_EVERY_S: Final = 0.003
 #: What may wait for the log before reading from devices stops, and when it goes on.
 WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 WAITING_MESSAGES_MAX: Final = 400_000
