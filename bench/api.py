@@ -1,0 +1,43 @@
+"""The few questions that the measurements ask of a running platform over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from allthings.testing.platform import Platform, wait_until
+
+ANSWER_WITHIN_S = 60.0
+
+
+class Api:
+    """A client of a platform that runs with `--open`."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.client = httpx.Client(base_url=platform.http, timeout=ANSWER_WITHIN_S)
+
+    def status(self) -> dict[str, Any]:
+        """`/api/status`."""
+        return dict(self._get("/api/status").json())
+
+    def lags(self) -> dict[str, tuple[int, float]]:
+        """Of each consumer of the log: how many blocks and seconds it is behind."""
+        return {
+            each["name"]: (int(each["lag_blocks"]), float(each["lag_s"] or 0)) for each in self.status()["consumers"]
+        }
+
+    def wait_consumed(self, within_s: float) -> bool:
+        """Wait until no consumer is behind; whether that came to pass."""
+        return wait_until(lambda: not any(blocks for blocks, _ in self.lags().values()), within_s, every_s=0.2)
+
+    def count(self, condition: str) -> int:
+        """How many readings there are, by SQL."""
+        answer = self.client.post("/api/query", json={"sql": f"SELECT count() FROM readings WHERE {condition}"})
+        answer.raise_for_status()
+        return int(answer.json()["rows"][0][0])
+
+    def _get(self, path: str, **parameters: Any) -> httpx.Response:
+        answer = self.client.get(path, params=parameters)
+        answer.raise_for_status()
+        return answer

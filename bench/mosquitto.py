@@ -1,0 +1,60 @@
+"""The broker to compare with: mosquitto 2 as Debian packs it, persistence off, nothing else asked of it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench import machine
+
+_CONFIGURATION = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence false
+set_tcp_nodelay true
+max_inflight_messages 0
+log_type error
+"""
+_START_WITHIN_S = 10.0
+
+
+def free_port() -> int:
+    """A port of loopback that is free now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+class Mosquitto:
+    """A mosquitto on a free port, as a context manager. FileNotFoundError when it is not installed."""
+
+    def __enter__(self) -> Self:
+        program = machine.mosquitto_program()
+        if program is None:
+            raise FileNotFoundError("mosquitto is not installed (Debian: apt install mosquitto)")
+        self.port = free_port()
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-mosquitto-")
+        configuration = Path(self._folder.name) / "mosquitto.conf"
+        configuration.write_text(_CONFIGURATION.format(port=self.port))
+        self._process = subprocess.Popen([program, "-c", str(configuration)])
+        deadline = time.monotonic() + _START_WITHIN_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._folder.cleanup()
