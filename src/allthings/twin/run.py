@@ -1,0 +1,86 @@
+"""The twin as a consumer of the log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Final, Protocol
+
+from allthings.log.entry import Entry
+from allthings.log.errors import LogUnavailableError
+from allthings.readings.decoded import Decoded
+from allthings.registry import SeenProperty
+from allthings.twin.settings import REPORT_EVERY_S, SAVE_POSITION_EVERY_S
+from allthings.twin.twin import Twin
+
+CONSUMER: Final = "twin"
+_log = logging.getLogger(__name__)
+
+
+class Blocks(Protocol):
+    """The log, as far as it is needed here (see `log.stream.Log`)."""
+
+    def read(self, after: int, *, stop: asyncio.Event | None = None) -> AsyncIterator[list[Entry]]: ...
+    async def save_position(self, consumer: str, sequence: int) -> None: ...
+
+
+class Decodes(Protocol):
+    """The decoder, as far as it is needed here."""
+
+    async def decode(self, entry: Entry) -> Decoded: ...
+
+
+Observe = Callable[[list[SeenProperty], int], int]
+
+
+async def run(
+    log: Blocks, decoder: Decodes, twin: Twin, observe: Observe, *, stop: asyncio.Event, clock: Callable[[], int]
+) -> None:
+    """Read the log from where the twin stands until `stop` is set.
+
+    `observe` takes what was discovered (`registry.things.observe`); it may block and is called in a thread. The
+    position that is kept only tells how far the twin is: after a start it is loaded from the history.
+    """
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_report(twin, observe, stop, clock), name="twin discovery")
+        group.create_task(_save_position(log, twin, stop), name="twin position")
+        async for entries in log.read(twin.sequence, stop=stop):
+            for entry in entries:
+                twin.apply(await decoder.decode(entry))
+        # Without a log to read there is nothing left to report.
+        stop.set()
+
+
+async def _report(twin: Twin, observe: Observe, stop: asyncio.Event, clock: Callable[[], int]) -> None:
+    while not await _stopped_within(stop, REPORT_EVERY_S):
+        report = twin.discovery.due(clock())
+        if report is None:
+            continue
+        try:
+            await asyncio.to_thread(observe, report.seen, clock())
+        except Exception:  # noqa: BLE001 - a registry that fails must not stop the live feed; it is tried again
+            _log.exception("discovered things could not be registered; trying again")
+        else:
+            twin.discovery.confirm(report)
+
+
+async def _save_position(log: Blocks, twin: Twin, stop: asyncio.Event) -> None:
+    saved = -1
+    stopped = False
+    while not stopped:
+        stopped = await _stopped_within(stop, SAVE_POSITION_EVERY_S)
+        if twin.sequence != saved:
+            with contextlib.suppress(LogUnavailableError):
+                sequence = twin.sequence
+                await log.save_position(CONSUMER, sequence)
+                saved = sequence
+
+
+async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""Current values and updates of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+
+from allthings.things.types import Kind
+from allthings.twin.settings import CLOCK_AHEAD_NS_MAX, CLOCK_NS_MIN
+
+Quality = Literal["good", "stale", "clock"]
+
+_EXACT_MAX: Final = 2.0**53
+
+
+class CurrentValue(msgspec.Struct, frozen=True, gc=False):
+    """The value of one series. `quality`: clock - the device's clock was wrong when it was taken; stale - the thing
+    has not been heard of for longer than is usual for it; else good."""
+
+    thing: str
+    property: str
+    value: Any
+    time_ns: int
+    received_ns: int
+    quality: Quality
+    position: int
+
+
+class Update(msgspec.Struct, frozen=True):
+    """New values, in log order. A subscriber that comes back after `position` misses none.
+
+    `gap`: values between the last update and this one were lost for this subscriber, since it was too slow or came
+    back too late; the history has them.
+    """
+
+    position: int
+    values: list[CurrentValue]
+    gap: bool = False
+
+
+def python_value(number: float | None, text: str | None, kind: int) -> Any:
+    """The value as Python has it: int where it is whole, float, bool, str, or what the JSON says."""
+    if kind == Kind.NUMBER:
+        if text is not None:
+            return int(text)
+        assert number is not None
+        return int(number) if number.is_integer() and abs(number) < _EXACT_MAX else number
+    if kind == Kind.BOOLEAN:
+        return bool(number)
+    return text if kind == Kind.STRING or text is None else msgspec.json.decode(text)
+
+
+def wrong_clock(time_ns: Any, received_ns: Any) -> Any:
+    """Whether values come from a device whose clock is wrong; for numbers or for arrays of them."""
+    return (np.asarray(time_ns) < CLOCK_NS_MIN) | (np.asarray(time_ns) - np.asarray(received_ns) > CLOCK_AHEAD_NS_MAX)
