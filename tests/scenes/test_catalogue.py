@@ -71,7 +71,7 @@ def test_at_every_hour_of_the_week_there_are_weeks_behind_and_something_ahead(gr
     now = 1_795_000_000 + hour * 3600
     seam = place(group.span, group.live_from_s, group.align_s, now, 3600)
     for thing in group.things:
-        rows, times = history(thing.recording.clock_s, group.span, seam, -1 << 62)
+        _, times = history(thing.recording.clock_s, group.span, seam, -1 << 62)
         assert times[-1] <= now
         assert times[-1] > now - 2 * 86_400
         assert (np.diff(times) > 0).all()

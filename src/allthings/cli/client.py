@@ -1,0 +1,101 @@
+"""The platform's HTTP interface as commands use it: answers decoded, problem details turned into errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from allthings.cli.errors import ProblemError, UnreachableError
+
+_TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
+
+Params = Mapping[str, str | int | float | bool | list[str] | None]
+
+
+def thing_path(reference: str, tail: str = "", root: str = "/things") -> str:
+    """The path of a thing given by id or name."""
+    return f"{root}/{quote(reference, safe=':')}{tail}"
+
+
+class Client:
+    """One platform. Raises UnreachableError when nothing answers, ProblemError when it refuses."""
+
+    def __init__(self, url: str, token: str = "", timeout: httpx.Timeout | float = _TIMEOUT) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def get(self, path: str, params: Params | None = None) -> Any:
+        """The decoded JSON of a GET."""
+        return self.request("GET", path, params=params).json()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Any request; the answer is a success."""
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        more = {"json": json} if json is not None else {"content": content}
+        with self._translated():
+            response = self._http.request(method, path, params=given, headers=headers, **more)
+            _check(response)
+        return response
+
+    @contextmanager
+    def stream(
+        self, path: str, params: Params | None = None, headers: Mapping[str, str] | None = None, silence_s: float = 60.0
+    ) -> Iterator[httpx.Response]:
+        """A GET whose answer is read piece by piece; more than `silence_s` without one is an error."""
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        timeout = httpx.Timeout(silence_s, connect=5.0)
+        with (
+            self._translated(),
+            self._http.stream("GET", path, params=given, headers=headers, timeout=timeout) as response,
+        ):
+            if response.is_error:
+                response.read()
+            _check(response)
+            yield response
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise UnreachableError(
+                f"nothing answers at {self.url}: start the platform with `allthings up`, or name another with --url"
+            ) from error
+        except httpx.TimeoutException as error:
+            raise UnreachableError(f"{self.url} did not answer in time; see `allthings doctor`") from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise UnreachableError(f"{self.url} cannot be used: {error}") from error
+
+
+def _check(response: httpx.Response) -> None:
+    if not response.is_error:
+        return
+    kind, detail = "", ""
+    if "json" in response.headers.get("content-type", ""):
+        problem = response.json()
+        kind = str(problem.get("type", ""))
+        detail = str(problem.get("detail") or problem.get("title") or "")
+    detail = detail or f"HTTP {response.status_code} from {response.request.url.path}"
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        detail += ". Give a token with --token or ALLTHINGS_TOKEN (the console makes them)"
+    raise ProblemError(kind, response.status_code, detail)

@@ -1,0 +1,55 @@
+"""`allthings query`: read-only SQL over the history."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from allthings.cli.options import DEFAULT_URL, Json, Token, Url
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT; - reads it from standard input.", show_default=False)],
+    limit: Annotated[int, typer.Option(help="Rows at most.", min=1, max=100_000)] = 1000,
+    format_: Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")] = Format.TABLE,
+    as_json: Json = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Ask the history with SQL. Tables: readings, readings_1m, readings_1h, readings_1d.
+
+    Example: allthings query "SELECT thing, count() AS n FROM readings GROUP BY thing ORDER BY n DESC LIMIT 5"
+    """
+    import sys
+
+    from allthings.cli.client import Client
+    from allthings.cli.output import remark, write_csv, write_json, write_table
+
+    text = sys.stdin.read() if sql == "-" else sql
+    with Client(url, token) as client:
+        answer = client.request("POST", "/api/query", json={"sql": text, "limit": limit}).json()
+    if as_json or format_ is Format.JSON:
+        write_json(answer)
+    elif format_ is Format.CSV:
+        write_csv(answer["columns"], answer["rows"])
+    else:
+        numeric = [
+            name
+            for name, kind in zip(answer["columns"], answer["types"], strict=True)
+            if any(word in kind for word in ("Int", "Float", "Decimal"))
+        ]
+        write_table(answer["columns"], answer["rows"], right=numeric)
+    if answer["truncated"]:
+        remark(f"only the first {len(answer['rows'])} rows; more with --limit")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(query)
