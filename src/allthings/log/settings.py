@@ -16,6 +16,9 @@ DEDUPLICATION_S: Final = 120.0
 #: The server answers an append after its fsync. No answer within this time counts as a failure (and is repeated).
 APPEND_TIMEOUT_S: Final = 5.0
 
+#: Within this a server that starts is waited for.
+CONNECT_WITHIN_S: Final = 5.0
+
 #: A reader asks for at most this much at once; it bounds the reader's memory.
 READ_BLOCKS_MAX: Final = 256
 READ_BYTES_MAX: Final = 64 * 1024 * 1024

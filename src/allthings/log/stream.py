@@ -32,6 +32,12 @@ __all__ = ["Entry", "Log", "LogStatus"]
 _FULL_CODES = frozenset({10047, 10077, 10023, 10028})
 
 
+def _shown(url: str) -> str:
+    """A URL without its secret."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
 class LogStatus(msgspec.Struct, frozen=True):
     """How the log stands. `lag` counts blocks that a consumer has not finished yet."""
 
@@ -71,27 +77,31 @@ class Log:
             """Errors of the connection reach callers through their calls; nats-py would print them."""
 
         try:
-            connection = await nats.connect(
-                url,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=0.1,
-                connect_timeout=3,
-                ping_interval=5,
-                max_outstanding_pings=2,
-                pending_size=2 * settings.BLOCK_BYTES_MAX,
-                reconnected_cb=reconnected,
-                error_cb=quiet,
-                allow_reconnect=True,
+            connection = nats.NATS()
+            await asyncio.wait_for(
+                connection.connect(
+                    url,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.1,
+                    connect_timeout=3,
+                    ping_interval=5,
+                    max_outstanding_pings=2,
+                    pending_size=2 * settings.BLOCK_BYTES_MAX,
+                    reconnected_cb=reconnected,
+                    error_cb=quiet,
+                    allow_reconnect=True,
+                ),
+                settings.CONNECT_WITHIN_S,
             )
         except (nats.errors.Error, OSError, TimeoutError) as error:
-            raise LogUnavailableError(f"no NATS server answers at {url}: {error}") from error
+            raise LogUnavailableError(f"no NATS server answers at {_shown(url)}: {error!r}") from error
         log = cls(connection, replicas, keep_bytes)
         reconnects.append(log._on_reconnect)
         try:
             await log._ensure()
         except (nats.errors.Error, TimeoutError) as error:
             await log.close()
-            raise LogUnavailableError(f"NATS at {url} has no working JetStream: {error}") from error
+            raise LogUnavailableError(f"NATS at {_shown(url)} has no working JetStream: {error}") from error
         return log
 
     async def _ensure(self) -> None:

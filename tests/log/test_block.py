@@ -1,0 +1,46 @@
+"""Blocks survive the way through bytes, and positions order everything."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allthings.log import block
+
+
+def messages(topics: list[str], payloads: list[bytes]) -> pa.RecordBatch:
+    count = len(topics)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(range(count), pa.int64()).view(pa.timestamp("ns", tz="UTC")),
+            pa.array(topics, pa.string()),
+            pa.array(payloads, pa.binary()),
+            pa.array(["client"] * count).dictionary_encode(),
+            pa.array([1] * count, pa.uint8()),
+            pa.nulls(count, pa.binary()),
+        ],
+        schema=block.MESSAGES,
+    )
+
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=50)), max_size=20))
+def test_a_block_comes_back_as_it_was(rows: list[tuple[str, bytes]]) -> None:
+    batch = messages([topic for topic, _ in rows], [payload for _, payload in rows])
+    back = block.decode(block.encode(batch))
+    assert back.equals(batch)
+    assert not block.is_readings(back)
+
+
+@given(st.integers(0, 2**43), st.integers(0, block.ROWS_MAX - 1), st.integers(0, 2**43), st.integers(0, 99))
+def test_positions_order_by_sequence_then_row(first: int, row: int, second: int, other: int) -> None:
+    assert (block.position(first, row) < block.position(second, other)) == ((first, row) < (second, other))
+    assert block.sequence(block.position(first, row)) == first
+    assert block.position(first, row) < 2**64
+
+
+def test_damage_is_an_arrow_error() -> None:
+    data = block.encode(messages(["a"], [b"x"]))
+    with pytest.raises((pa.ArrowInvalid, OSError)):
+        block.decode(data[: len(data) // 2])

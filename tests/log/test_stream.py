@@ -1,0 +1,134 @@
+"""The log with a real nats-server, also one that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from allthings.log.entry import Entry
+from allthings.log.errors import LogUnavailableError
+from allthings.log.stream import Log
+from tests.conftest import NatsServer
+from tests.log.test_block import messages
+
+DATA = messages(["a", "b"], [b"1", b"2"])
+
+
+async def take(log: Log, after: int, count: int) -> list[Entry]:
+    """The next `count` blocks after a sequence."""
+    found: list[Entry] = []
+    async with asyncio.timeout(20):
+        async for entries in log.read(after):
+            found += entries
+            if len(found) >= count:
+                return found
+    raise AssertionError("the log ended")
+
+
+async def test_what_is_appended_is_read_in_order(log: Log) -> None:
+    before = (await log.status()).last
+    sequences = [await log.append_batch(DATA, "test") for _ in range(10)]
+    entries = await take(log, before, 10)
+    assert [entry.sequence for entry in entries] == sequences == list(range(before + 1, before + 11))
+    assert entries[0].batch.equals(DATA)
+    assert entries[0].stored_ns > 1_600_000_000 * 10**9
+
+
+async def test_a_reader_waits_for_what_comes_and_stops_when_told(log: Log) -> None:
+    before = (await log.status()).last
+    stop = asyncio.Event()
+    seen: list[int] = []
+
+    async def read() -> None:
+        async for entries in log.read(before, stop=stop):
+            seen.extend(entry.sequence for entry in entries)
+            if len(seen) == 3:
+                stop.set()
+
+    reading = asyncio.create_task(read())
+    for _ in range(3):
+        await log.append_batch(DATA, "test")
+    await asyncio.wait_for(reading, 10)
+    assert seen == [before + 1, before + 2, before + 3]
+
+
+async def test_get_gives_one_block_or_none(log: Log) -> None:
+    sequence = await log.append_batch(DATA, "test")
+    entry = await log.get(sequence)
+    assert entry is not None
+    assert entry.batch.equals(DATA)
+    assert await log.get(sequence + 1000) is None
+
+
+async def test_positions_are_kept(log: Log) -> None:
+    assert await log.position("nobody") == 0
+    await log.save_position("somebody", 41)
+    await log.save_position("somebody", 42)
+    assert await log.position("somebody") == 42
+    status = await log.status()
+    assert status.positions["somebody"] == 42
+    assert status.lag["somebody"] == max(0, status.last - 42)
+
+
+async def test_notes_reach_who_listens(log: Log) -> None:
+    notes = log.notes("greeting.*")
+    waiting = asyncio.create_task(anext(notes))
+    while not waiting.done():
+        await log.publish_note("greeting.all", b"hello")
+        await asyncio.sleep(0.01)
+    assert waiting.result() == b"hello"
+
+
+async def test_trimming_keeps_what_a_consumer_still_needs(own_nats_server: NatsServer) -> None:
+    log = await Log.connect(own_nats_server.url)
+    try:
+        for _ in range(20):
+            await log.append_batch(DATA, "test")
+        far = 2**62
+        assert await log.trim(12, far, keep_age_s=1, keep_bytes=2**40) == 12
+        assert (await log.status()).first == 13
+        assert await log.trim(20, 0, keep_age_s=1, keep_bytes=2**40) == 0
+        assert await log.trim(20, 0, keep_age_s=1, keep_bytes=1) > 0
+        assert (await log.status()).last == 20
+    finally:
+        await log.close()
+
+
+async def test_appends_and_reads_outlive_a_killed_server(own_nats_server: NatsServer) -> None:
+    log = await Log.connect(own_nats_server.url)
+    troubles: list[str] = []
+    seen: list[int] = []
+    complete = asyncio.Event()
+
+    async def read() -> None:
+        async for entries in log.read(0):
+            seen.extend(entry.sequence for entry in entries)
+            if len(seen) >= 40:
+                complete.set()
+
+    reading = asyncio.create_task(read())
+    acknowledged = []
+    for number in range(40):
+        if number in (10, 25):
+            own_nats_server.kill()
+            restart = asyncio.get_running_loop().run_in_executor(None, own_nats_server.start)
+        acknowledged.append(await log.append_surely(b"block %d" % number, "test", on_trouble=troubles.append))
+        if number in (10, 25):
+            await restart
+    await asyncio.wait_for(complete.wait(), 30)
+    reading.cancel()
+    assert troubles
+    assert acknowledged == sorted(set(acknowledged))
+    stored = [(await log.get(sequence)) for sequence in acknowledged]
+    assert [entry.data for entry in stored if entry] == [b"block %d" % number for number in range(40)]
+    # Read in order and without a gap; a block that was stored before its answer was lost stands there once.
+    assert all(later == earlier + 1 for earlier, later in itertools.pairwise(seen))
+    assert (await log.status()).last == 40
+    await log.close()
+
+
+async def test_no_server_is_a_clear_error() -> None:
+    with pytest.raises(LogUnavailableError, match="no NATS server answers"):
+        await Log.connect("nats://127.0.0.1:1")
