@@ -1,7 +1,7 @@
 """Who asks: a session cookie, a bearer token, or anyone on a loopback address that was opened with --open.
 
-Every route is closed unless its handler says `opt={"public": True}`. A device's token is for MQTT and opens nothing
-here.
+Every route is closed unless its handler's `opt` says `public`. What changes something is for administrators unless it
+says `viewers`. A device's token is for MQTT and opens nothing here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from allthings.registry.users import User
-from allthings.things.errors import UnauthorizedError
+from allthings.things.errors import ForbiddenError, UnauthorizedError
 from allthings.web import settings
 from allthings.web.errors import ForeignOriginError
 from allthings.web.services import Services
@@ -108,10 +108,14 @@ class Authentication(ASGIMiddleware):
         if self._is_open:
             check_host(headers)
         bearer = headers.get("authorization", "").lower().startswith("bearer ")
-        if scope.get("method", "GET") not in _SAFE_METHODS and not bearer:
+        changes = scope.get("method", "GET") not in _SAFE_METHODS
+        if changes and not bearer:
             check_origin(headers)
-        public = scope["route_handler"].opt.get("public", False)
-        scope["user"] = None if public else await self._identities.of(headers, request.cookies)
+        opt = scope["route_handler"].opt
+        identity = None if opt.get("public") else await self._identities.of(headers, request.cookies)
+        if identity and changes and identity.role != "admin" and not opt.get("viewers"):
+            raise ForbiddenError(f"{identity.user} may look, but not change anything")
+        scope["user"] = identity
         await next_app(scope, receive, send)
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
 from litestar import Response, get
+from litestar.response import Stream
 
 from allthings.web.names import PropertyParameters, ThingParameters, property_names, thing_names
 from allthings.web.openapi import describe
-from allthings.web.services import Given
+from allthings.web.services import Given, Services
 from allthings.web.values import EXAMPLE, values_json
+
+#: Things whose values are taken and encoded without a pause.
+_PIECE: Final = 1_000
+#: Of `{"values":[…]}`, what is inside.
+_INNER: Final = slice(len('{"values":['), -len("]}"))
 
 
 @get(
@@ -18,12 +28,27 @@ from allthings.web.values import EXAMPLE, values_json
 )
 async def current(
     services: Given, thing: ThingParameters = None, property_: PropertyParameters = None
-) -> Response[bytes]:
+) -> Response[bytes] | Stream:
     """Of the things and properties named, or of all. `quality` is good, stale, or clock (the device's is wrong)."""
-    things = await thing_names(services, thing)
-    values = services.twin.values(things, property_names(property_))
-    body = await services.pools.encode.run(values_json, values)
-    return Response(body, media_type="application/json")
+    things, properties = await thing_names(services, thing), property_names(property_)
+    if things is None:
+        things = [state.thing for state in services.twin.thing_states()]
+    if len(things) <= _PIECE:
+        values = services.twin.values(things, properties)
+        return Response(values_json(values), media_type="application/json")
+    return Stream(_pieces(services, things, properties), media_type="application/json")
+
+
+async def _pieces(services: Services, things: list[str], properties: list[str] | None) -> AsyncIterator[bytes]:
+    """The twin belongs to the event loop, so many values are taken and encoded a few at a time."""
+    separator = b'{"values":['
+    for start in range(0, len(things), _PIECE):
+        values = services.twin.values(things[start : start + _PIECE], properties)
+        if values:
+            yield separator + values_json(values)[_INNER]
+            separator = b","
+        await asyncio.sleep(0)
+    yield b'{"values":[]}' if separator != b"," else b"]}"
 
 
 HANDLERS = [current]

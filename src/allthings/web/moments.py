@@ -44,9 +44,7 @@ def parse_moment(text: str, now_ns: int, name: str) -> int:
             return parse_time(float(given) if "." in given else int(given))
         return parse_time(_restore_offset(given))
     except BadInputError as error:
-        raise BadInputError(
-            f"{name}: {error.detail}; also epoch seconds or milliseconds, now, -15m, -7d"
-        ) from None
+        raise BadInputError(f"{name}: {error.detail}; also epoch seconds or milliseconds, now, -15m, -7d") from None
 
 
 def _restore_offset(text: str) -> str:

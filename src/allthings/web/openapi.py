@@ -55,6 +55,7 @@ class Description:
 def describe(
     *,
     public: bool = False,
+    viewers: bool = False,
     request: dict[str, Any] | None = None,
     answers: dict[int, tuple[str, dict[str, Any]]] | None = None,
     example: Any = None,
@@ -63,10 +64,12 @@ def describe(
     """A handler's `opt`.
 
     `request` and each answer's second half map media types to an example: text, None for bytes, else JSON. `example`
-    is one of the answer, `request_example` of the body, that the types describe. `public` opens the route to all.
+    is one of the answer, `request_example` of the body, that the types describe. `public` opens the route to all,
+    `viewers` a method that could change something to those who may only look.
     """
     return {
         "public": public,
+        "viewers": viewers,
         "description": Description(request or {}, answers or {}, example, request_example),
     }
 
@@ -86,9 +89,7 @@ def configuration() -> OpenAPIConfig:
         components=Components(
             security_schemes={
                 "bearer": SecurityScheme(type="http", scheme="bearer", description="A program's token"),
-                "session": SecurityScheme(
-                    type="apiKey", name=settings.SESSION_COOKIE, security_scheme_in="cookie"
-                ),
+                "session": SecurityScheme(type="apiKey", name=settings.SESSION_COOKIE, security_scheme_in="cookie"),
             }
         ),
         security=[{"bearer": []}, {"session": []}],

@@ -32,9 +32,7 @@ async def read_all_properties(thing: str, services: Given) -> Response[bytes]:
     "/things/{thing:str}/properties/{name:str}",
     summary="One property of a thing",
     tags=["properties"],
-    opt=describe(
-        answers={200: ("The value; the header `Allthings-Time` has its time", {"application/json": [231.5]})}
-    ),
+    opt=describe(answers={200: ("The value; the header `Allthings-Time` has its time", {"application/json": [231.5]})}),
 )
 async def read_property(thing: str, name: str, services: Given) -> Response[bytes]:
     """`readproperty`: the newest value, as JSON."""

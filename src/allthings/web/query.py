@@ -36,6 +36,7 @@ _EXAMPLE = {
     summary="Read with SQL",
     tags=["history"],
     opt=describe(
+        viewers=True,
         answers={200: ("Columns and rows", {"application/json": _EXAMPLE})},
         request_example={"sql": "SELECT thing, max(number) AS highest FROM readings_1h GROUP BY thing"},
     ),

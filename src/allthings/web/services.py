@@ -28,7 +28,7 @@ class Rates(msgspec.Struct):
 
 
 class Totals(msgspec.Struct):
-    """Since the platform was installed where it is known (readings, rejects), else since the start."""
+    """Readings and unclaimed messages since the start; rejects that wait for somebody to mend their cause."""
 
     readings: int = 0
     rejects: int = 0
@@ -47,12 +47,12 @@ class Role(msgspec.Struct):
 class PlatformStats:
     """What only the runtime knows. It fills this in place; the web application only reads it.
 
-    `ready` turns true when every role that this platform should run does.
+    `rates` None leaves it to the twin to say what comes in. `ready` is true while every role that this platform
+    should run does.
     """
 
     connections: int = 0
-    rates: Rates = field(default_factory=Rates)
-    totals: Totals = field(default_factory=Totals)
+    rates: Rates | None = None
     roles: list[Role] = field(default_factory=list)
     ready: bool = True
 

@@ -66,9 +66,7 @@ class Logins:
         request_example={"user": "admin", "password": "correct horse battery"},
     ),
 )
-async def login(
-    request: Request[None, None, Any], data: Credentials, services: Given
-) -> Response[None]:
+async def login(request: Request[None, None, Any], data: Credentials, services: Given) -> Response[None]:
     """Open a session; the answer sets the cookie `allthings_session`. Ten failures in a minute earn a pause."""
     address = request.client.host if request.client else ""
     token = await request.app.state.logins.open_session(services, data, address)
@@ -80,7 +78,7 @@ async def login(
     status_code=204,
     summary="Log out",
     tags=["sessions"],
-    opt=describe(answers={204: ("The session has ended", {})}),
+    opt=describe(viewers=True, answers={204: ("The session has ended", {})}),
 )
 async def logout(request: Request[Identity, None, Any], services: Given) -> Response[None]:
     """End the session behind the cookie. A bearer token stays as it is."""

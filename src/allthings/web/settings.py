@@ -35,21 +35,19 @@ PAGE_MAX: Final = 1_000
 QUERY_ROWS_MAX: Final = 100_000
 QUERY_SECONDS_MAX: Final = 30.0
 QUERY_BYTES_MAX: Final = 512 << 20
-#: Rejects that one request replays; more are replayed by asking again.
+#: Rejects that one request replays, and about how much they are; more are replayed by asking again.
 REPLAY_MAX: Final = 10_000
+REPLAY_BYTES_MAX: Final = 64 << 20
 #: Larger answers leave in pieces of this size.
 CHUNK_BYTES: Final = 256 * 1024
 
 # Live feed
 
 LIVE_STREAMS_MAX: Final = 500
-#: Batches that wait for one slow reader before it loses its place.
-LIVE_QUEUE_MAX: Final = 256
-#: Values are gathered for this long, so that a fast feed is few events.
-LIVE_GATHER_S: Final = 0.03
+#: Values are gathered for this long into one event, so that a fast feed is few events, and at most so many.
+LIVE_GATHER_S: Final = 0.025
+LIVE_EVENT_VALUES_MAX: Final = 5_000
 LIVE_KEEPALIVE_S: Final = 15.0
-#: A resumed reader gets at most this many blocks of the past, then is told to ask the history.
-LIVE_RESUME_BLOCKS_MAX: Final = 200
 
 # Who may come in
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
@@ -11,13 +12,15 @@ from litestar import Request, Response, get
 from litestar.params import Parameter
 from litestar.response import Stream
 
-from allthings.registry.things import Thing
+from allthings.things.errors import NotFoundError
 from allthings.web import settings
-from allthings.web.directory.serve import CONTEXT, base_url, enriched
+from allthings.web.directory.serve import CONTEXT, enriched
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Services
 
 _MEDIA_TYPE: Final = "application/ld+json"
+#: Descriptions read and encoded in one step of a whole list.
+_PIECE: Final = 100
 _EXAMPLE: Final = [{"id": "urn:example:pump-7", "title": "Pump 7"}]
 
 
@@ -38,20 +41,22 @@ async def list_things(
     ] = "array",
 ) -> Response[bytes] | Stream:
     """Sorted by id. Without a limit the answer holds every thing."""
-    base = base_url(request)
+    snapshot = await request.app.state.catalogue.snapshot()
+    words = search.casefold().split()
+    found = [one for one in snapshot.items.values() if all(word in one.search for word in words)]
+    found.sort(key=lambda one: one.id)
     if limit is None and form == "array":
-        return Stream(_everything(services, base, offset, search), media_type=_MEDIA_TYPE)
+        names = [one.name for one in found[offset:]]
+        return Stream(_everything(request, services, names), media_type=_MEDIA_TYPE)
     size = min(limit or settings.PAGE_MAX, settings.PAGE_MAX)
-    run, things = services.pools.registry.run, services.registry.things
-    page = await run(things.list, search=search, sort="id", limit=size, offset=offset)
-    version = await run(things.version)
-    members = [enriched(thing, base) for thing in page.things]
+    chosen = [one.name for one in found[offset : offset + size]]
+    members = await services.pools.registry.run(_members, request, services, chosen)
     shared = {"format": form} if form != "array" else {}
     shared |= {"search": search} if search else {}
-    links = [f'</things>; rel="canonical"; etag="{version}"']
+    links = [f'</things>; rel="canonical"; etag="{snapshot.version}"']
     following = ""
-    if offset + len(members) < page.total:
-        following = "/things?" + urlencode({"offset": offset + len(members), "limit": size, **shared})
+    if offset + len(chosen) < len(found):
+        following = "/things?" + urlencode({"offset": offset + len(chosen), "limit": size, **shared})
         links.insert(0, f'<{following}>; rel="next"')
     body: Any = members
     if form == "collection":
@@ -59,35 +64,34 @@ async def list_things(
             "@context": CONTEXT,
             "@type": "ThingCollection",
             "@id": "/things?" + urlencode({"offset": offset, "limit": size, **shared}),
-            "total": page.total,
+            "total": len(found),
             "members": members,
         } | ({"next": following} if following else {})
     return Response(orjson.dumps(body), media_type=_MEDIA_TYPE, headers={"Link": ", ".join(links)})
 
 
-async def _everything(services: Services, base: str, offset: int, search: str) -> AsyncIterator[bytes]:
-    """The array piece by piece, so that a large directory is never in memory as a whole."""
-    run, things = services.pools.registry.run, services.registry.things
+def _members(request: Request[Any, Any, Any], services: Services, names: list[str]) -> list[dict[str, Any]]:
+    """The descriptions of things; those removed meanwhile are left out."""
+    members = []
+    for name in names:
+        with contextlib.suppress(NotFoundError):
+            members.append(enriched(services.registry.things.get(name), request, services))
+    return members
 
-    def piece(start: int) -> tuple[list[bytes], int]:
-        page = things.list(search=search, sort="id", limit=settings.PAGE_MAX, offset=start)
-        return [_encoded(thing, base) for thing in page.things], page.total
 
-    yield b"["
-    separator = b""
-    while True:
-        members, total = await run(piece, offset)
-        if members:
-            yield separator + b",".join(members)
+async def _everything(request: Request[Any, Any, Any], services: Services, names: list[str]) -> AsyncIterator[bytes]:
+    """The array in pieces, so that a large directory is never in memory as a whole."""
+
+    def piece(part: list[str]) -> bytes:
+        return b",".join(orjson.dumps(one) for one in _members(request, services, part))
+
+    separator = b"["
+    for start in range(0, len(names), _PIECE):
+        encoded = await services.pools.registry.run(piece, names[start : start + _PIECE])
+        if encoded:
+            yield separator + encoded
             separator = b","
-        offset += len(members)
-        if not members or offset >= total:
-            break
-    yield b"]"
-
-
-def _encoded(thing: Thing, base: str) -> bytes:
-    return orjson.dumps(enriched(thing, base))
+    yield b"[]" if separator == b"[" else b"]"
 
 
 HANDLERS = [list_things]

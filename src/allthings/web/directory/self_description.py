@@ -28,9 +28,7 @@ def _actions() -> dict[str, Any]:
     location = [{"htv:fieldName": "Location"}]
     put = _form(one, "PUT", 201, errors=(400,), contentType=MEDIA_TYPE)
     replace = _form(one, "PUT", 204, errors=(400,), contentType=MEDIA_TYPE)
-    post = _form(
-        "/things", "POST", 201, errors=(400,), contentType=MEDIA_TYPE, response={"htv:headers": location}
-    )
+    post = _form("/things", "POST", 201, errors=(400,), contentType=MEDIA_TYPE, response={"htv:headers": location})
     patch = _form(one, "PATCH", 204, errors=(400, 404), contentType="application/merge-patch+json")
     remove = _form(one, "DELETE", 204, errors=(404,), contentType=MEDIA_TYPE)
     retrieve = _form(one, "GET", 200, errors=(404,))

@@ -9,9 +9,11 @@ from litestar import Request
 from allthings.registry.things import Thing
 from allthings.things.td import with_forms
 from allthings.things.times import format_time
+from allthings.web.services import Services
 
 MEDIA_TYPE: Final = "application/td+json"
 CONTEXT: Final = "https://www.w3.org/2022/wot/discovery"
+_ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 def base_url(request: Request[Any, Any, Any]) -> str:
@@ -19,18 +21,27 @@ def base_url(request: Request[Any, Any, Any]) -> str:
     return f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
 
 
-def enriched(thing: Thing, base: str) -> dict[str, Any]:
+def mqtt_host(request: Request[Any, Any, Any], services: Services) -> str:
+    """The gateway's host as the client can reach it: one that listens everywhere is where this page came from."""
+    host = services.settings.mqtt_host
+    return request.url.hostname or "127.0.0.1" if host in _ANY_ADDRESS else host
+
+
+def enriched(thing: Thing, request: Request[Any, Any, Any], services: Services) -> dict[str, Any]:
     """The Enriched TD of a thing (WoT Discovery section 7.2.2.1): forms, id, and `registration`."""
-    td = with_forms(thing.td, base)
-    contexts = td.get("@context", [])
+    td = with_forms(
+        thing.td,
+        base_url(request),
+        name=thing.name,
+        mqtt=f"mqtt://{mqtt_host(request, services)}:{services.settings.mqtt_port}",
+        open_access=services.settings.open,
+    )
+    contexts = td["@context"]
     contexts = list(contexts) if isinstance(contexts, list) else [contexts]
     if CONTEXT not in contexts:
-        contexts.append(CONTEXT)
+        # After the TD context, which has to come first, and before prefixes of the thing's own.
+        contexts.insert(1, CONTEXT)
     td["@context"] = contexts
     td["id"] = thing.id
-    td["registration"] = {
-        **td.get("registration", {}),
-        "created": format_time(thing.created_ns),
-        "modified": format_time(thing.modified_ns),
-    }
+    td["registration"] = {"created": format_time(thing.created_ns), "modified": format_time(thing.modified_ns)}
     return td

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, Final
 
 import orjson
 from litestar import Request, Response, delete, get, patch, post, put
 
 from allthings.registry.things import Thing
-from allthings.things.errors import BadInputError, NotFoundError
+from allthings.things.errors import BadInputError
 from allthings.web import settings
 from allthings.web.bodies import content_type, parse_json, read_body
-from allthings.web.directory.serve import MEDIA_TYPE, base_url, enriched
+from allthings.web.directory.serve import MEDIA_TYPE, enriched
 from allthings.web.openapi import describe
 from allthings.web.paths import reference, thing_path
 from allthings.web.services import Given
@@ -50,7 +49,6 @@ async def create_anonymous_thing(request: Request[Any, Any, Any], services: Give
             f"a Thing Description that has an id is sent with PUT {thing_path(str(td['id']))}",
             validationErrors=[{"field": "/id", "description": "POST takes anonymous Thing Descriptions only"}],
         )
-    td["id"] = uuid.uuid4().urn
     thing = await services.pools.registry.run(services.registry.things.create, td, services.clock())
     return Response(None, status_code=201, headers={"Location": thing_path(thing.id), "ETag": _etag(thing)})
 
@@ -69,20 +67,8 @@ async def create_anonymous_thing(request: Request[Any, Any, Any], services: Give
 async def put_thing(request: Request[Any, Any, Any], thing: str, services: Given) -> Response[None]:
     """The whole Thing Description; its `id` is the one in the path (sections 7.3.2.1.1 and 7.3.2.3)."""
     td = await _read_td(request)
-    run, things = services.pools.registry.run, services.registry.things
-    thing_id = reference(thing)
-    if td.setdefault("id", thing_id) != thing_id:
-        # A thing may also be addressed by its name; then the body has the id that this name stands for.
-        try:
-            thing_id = (await run(things.get, thing_id)).id
-        except NotFoundError:
-            pass
-        if td["id"] != thing_id:
-            raise BadInputError(
-                f"the body's id is {str(td['id'])[:128]!r}, the path's {thing_id[:128]!r}",
-                validationErrors=[{"field": "/id", "description": f"must be {thing_id[:128]!r}, as in the path"}],
-            )
-    stored, created = await run(things.put, thing_id, td, services.clock())
+    put_, version = services.registry.things.put, _expected_version(request)
+    stored, created = await services.pools.registry.run(put_, reference(thing), td, services.clock(), version=version)
     headers = {"ETag": _etag(stored)}
     if created:
         headers["Location"] = thing_path(stored.id)
@@ -102,7 +88,7 @@ async def get_thing(request: Request[Any, Any, Any], thing: str, services: Given
     headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Host"}
     if etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
         return Response(b"", status_code=304, headers=headers, media_type=MEDIA_TYPE)
-    return Response(orjson.dumps(enriched(stored, base_url(request))), media_type=MEDIA_TYPE, headers=headers)
+    return Response(orjson.dumps(enriched(stored, request, services)), media_type=MEDIA_TYPE, headers=headers)
 
 
 @patch(
@@ -123,8 +109,8 @@ async def patch_thing(request: Request[Any, Any, Any], thing: str, services: Giv
     if not isinstance(merge, dict):
         raise BadInputError("a merge patch of a Thing Description is a JSON object")
     merge.pop("registration", None)
-    things = services.registry.things
-    stored = await services.pools.registry.run(things.patch, reference(thing), merge, services.clock())
+    change, version = services.registry.things.patch, _expected_version(request)
+    stored = await services.pools.registry.run(change, reference(thing), merge, services.clock(), version=version)
     return Response(None, status_code=204, headers={"ETag": _etag(stored)})
 
 
@@ -135,9 +121,12 @@ async def patch_thing(request: Request[Any, Any, Any], thing: str, services: Giv
     tags=["directory"],
     opt=describe(answers={204: ("Removed; its history stays", {})}),
 )
-async def delete_thing(thing: str, services: Given) -> None:
+async def delete_thing(request: Request[Any, Any, Any], thing: str, services: Given) -> None:
     """Remove the description and the device's tokens (section 7.3.2.4). It comes back if it goes on publishing."""
-    await services.pools.registry.run(services.registry.things.remove, reference(thing))
+    remove, version = services.registry.things.remove, _expected_version(request)
+    name = (await services.pools.registry.run(services.registry.things.get, reference(thing))).name
+    await services.pools.registry.run(remove, name, version=version)
+    services.twin.forget(name)
 
 
 async def _read_td(request: Request[Any, Any, Any]) -> dict[str, Any]:
@@ -145,8 +134,18 @@ async def _read_td(request: Request[Any, Any, Any]) -> dict[str, Any]:
     td = parse_json(await read_body(request, _BODY_S_MAX))
     if not isinstance(td, dict):
         raise BadInputError("a Thing Description is a JSON object")
-    td.pop("registration", None)  # it is the directory's to say; an Enriched TD may come back as it was served
     return td
+
+
+def _expected_version(request: Request[Any, Any, Any]) -> int | None:
+    """The version that `If-Match` names (RFC 9110 section 13.1.1); None for no condition. Raises BadInputError."""
+    tag = request.headers.get("if-match", "*").strip()
+    if tag == "*":
+        return None
+    digits = tag.strip('"')
+    if not digits.isdecimal() or len(digits) > 18:
+        raise BadInputError(f"If-Match: {tag[:32]!r} is no ETag of ours")
+    return int(digits)
 
 
 def _etag(thing: Thing) -> str:

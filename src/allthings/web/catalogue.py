@@ -1,0 +1,139 @@
+"""What lists need of every thing, in memory, kept up with the registry.
+
+Lists join the registry with the twin (online, last seen, main value) and sort by either, which no database can do for
+us; and the directory sorts by id. An entry is a few hundred bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from allthings.registry.registry import Registry
+from allthings.registry.things import Thing
+from allthings.web.pools import Pool
+
+_PAGE: Final = 1_000
+#: Changes are read alone at most this often in a row; then everything is read again, whatever the clocks said.
+_CHANGES_IN_A_ROW_MAX: Final = 100
+
+
+class MainProperty(NamedTuple):
+    """The property that stands for the whole thing in a list."""
+
+    name: str
+    title: str
+    unit: str
+
+
+class Item(NamedTuple):
+    """One thing as lists need it. `search` is the text that a search looks into, without capitals."""
+
+    name: str
+    id: str
+    title: str
+    types: tuple[str, ...]
+    state: str
+    created_ns: int
+    version: int
+    properties: int
+    main: tuple[MainProperty, ...]
+    search: str
+
+
+class Snapshot(NamedTuple):
+    """All things at one version of the registry."""
+
+    version: int
+    items: dict[str, Item]
+
+
+class Catalogue:
+    """Gives the newest snapshot; a change costs one page, not a reading of all things."""
+
+    def __init__(self, registry: Registry, pool: Pool) -> None:
+        self._registry = registry
+        self._pool = pool
+        self._lock = asyncio.Lock()
+        self._snapshot = Snapshot(-1, {})
+        self._changes = 0
+
+    async def snapshot(self) -> Snapshot:
+        """Everything that the registry holds now. Not to be changed by the caller."""
+        async with self._lock:
+            version = await self._pool.run(self._registry.things.version)
+            if version != self._snapshot.version:
+                self._snapshot = Snapshot(version, await self._pool.run(self._read, dict(self._snapshot.items)))
+            return self._snapshot
+
+    def _read(self, items: dict[str, Item]) -> dict[str, Item]:
+        self._changes += 1
+        if items and self._changes <= _CHANGES_IN_A_ROW_MAX and self._read_changes(items):
+            return items
+        self._changes = 0
+        return self._read_everything()
+
+    def _read_changes(self, items: dict[str, Item]) -> bool:
+        """Bring what was modified last into `items`; False if things are missing or gone after that."""
+        after = ""
+        while True:
+            page = self._registry.things.list(sort="modified", descending=True, limit=_PAGE, after=after)
+            changed = [one for one in page.things if _version(items, one.name) != one.version]
+            items.update({one.name: _item(one) for one in changed})
+            after = page.next
+            if len(changed) < len(page.things) or not after:
+                return len(items) == page.total
+
+    def _read_everything(self) -> dict[str, Item]:
+        items: dict[str, Item] = {}
+        after = ""
+        while True:
+            page = self._registry.things.list(sort="name", limit=_PAGE, after=after)
+            items.update({one.name: _item(one) for one in page.things})
+            after = page.next
+            if not after:
+                return items
+
+
+def _version(items: dict[str, Item], name: str) -> int:
+    item = items.get(name)
+    return item.version if item else -1
+
+
+def _item(thing: Thing) -> Item:
+    td = thing.td
+    types = td.get("@type", [])
+    types = [types] if isinstance(types, str) else types
+    properties: dict[str, Any] = td.get("properties", {})
+    searched: Iterable[str] = [
+        thing.name,
+        thing.id,
+        thing.title,
+        *(td.get("titles") or {}).values(),
+        td.get("description", ""),
+        *types,
+    ]
+    return Item(
+        name=thing.name,
+        id=thing.id,
+        title=thing.title,
+        types=tuple(types),
+        state=thing.state,
+        created_ns=thing.created_ns,
+        version=thing.version,
+        properties=len(properties),
+        main=_main(properties),
+        search="\n".join(searched)[:2_000].casefold(),
+    )
+
+
+def _main(properties: dict[str, Any]) -> tuple[MainProperty, ...]:
+    """Candidates, the best first: numbers with a unit, then other numbers, then the rest; as the description orders."""
+
+    def rank(affordance: dict[str, Any]) -> int:
+        number = affordance.get("type") in ("number", "integer")
+        return 0 if number and affordance.get("unit") else 1 if number else 2
+
+    best = sorted(properties.items(), key=lambda one: rank(one[1]))[:3]
+    return tuple(MainProperty(name, str(one.get("title") or name), str(one.get("unit") or "")) for name, one in best)

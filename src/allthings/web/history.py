@@ -1,0 +1,168 @@
+"""`/api/history`: readings, aggregates and plots of series over a span of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from litestar import Request, Response, get
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from allthings.historian.query import LTTB, HistoryQuery, Series
+from allthings.things.errors import BadInputError, LimitExceededError
+from allthings.things.types import PropertyType
+from allthings.web import settings, tables
+from allthings.web.formats import MEDIA_TYPES, choose_format
+from allthings.web.moments import parse_every, parse_moment
+from allthings.web.names import PropertyParameters, ThingParameters, property_names, thing_names
+from allthings.web.openapi import describe
+from allthings.web.services import Given, Services
+from allthings.web.streams import streamed
+
+_EXAMPLE = {
+    "series": [
+        {
+            "thing": "pump-7",
+            "property": "pressure",
+            "unit": "kPa",
+            "columns": ["time", "value"],
+            "points": [["2026-11-22T08:30:00Z", 231.5], ["2026-11-22T08:31:00Z", 232.0]],
+        }
+    ],
+    "next": None,
+}
+_CSV = "thing,property,time,value\npump-7,pressure,2026-11-22T08:30:00Z,231.5\n"
+#: Answers with more rows than this leave in pieces, smaller ones whole.
+_WHOLE_ROWS_MAX = 4 * tables.CHUNK_ROWS
+
+
+@get(
+    "/api/history",
+    summary="What was",
+    tags=["history"],
+    opt=describe(
+        answers={
+            200: (
+                "Readings, or aggregates. JSON has a list per series, the others one table. `Link` tells the next page",
+                {
+                    "application/json": _EXAMPLE,
+                    "text/csv": _CSV,
+                    MEDIA_TYPES["arrow"]: None,
+                    MEDIA_TYPES["parquet"]: None,
+                },
+            )
+        }
+    ),
+)
+async def history(
+    request: Request[Any, Any, Any],
+    services: Given,
+    thing: ThingParameters = None,
+    property_: PropertyParameters = None,
+    from_: Annotated[
+        str | None,
+        Parameter(query="from", max_length=64, description="First time: RFC 3339, epoch, now, -15m, -7d"),
+    ] = None,
+    to: Annotated[str | None, Parameter(max_length=64, description="End, itself not included; as `from`")] = None,
+    every: Annotated[str | None, Parameter(max_length=16, description="Width of a bucket: 10s, 1m, 1h, 1d")] = None,
+    aggregate: Annotated[
+        list[str] | None,
+        Parameter(description="avg, min, max, sum, count, first, last; several repeated or with commas; or lttb"),
+    ] = None,
+    points: Annotated[
+        int | None, Parameter(ge=3, le=settings.PLOT_POINTS_MAX, description="Points of a plot (lttb)")
+    ] = None,
+    limit: Annotated[
+        int | None, Parameter(ge=1, le=settings.POINTS_MAX, description="Rows of each series; JSON: 10,000")
+    ] = None,
+    order: Annotated[Literal["asc", "desc"], Parameter(description="By time")] = "asc",
+    next_: Annotated[str | None, Parameter(query="next", max_length=64)] = None,
+    form: Annotated[
+        str | None, Parameter(query="format", description="json, csv, arrow or parquet; wins over Accept")
+    ] = None,
+) -> Response[bytes] | Stream:
+    """Readings of one or several series; with `every` or `aggregate` their aggregates; with `points` a plot's shape.
+
+    Without a property: all properties of the thing. A request names at least one thing.
+    """
+    chosen = choose_format(form, request.headers.get("accept", ""))
+    things = await thing_names(services, thing)
+    if not things:
+        raise BadInputError("thing: name at least one thing, by name or id")
+    now = services.clock()
+    every_ns = parse_every(every) if every else None
+    aggregates, plot_points = _aggregates(aggregate, points, every_ns)
+    query = HistoryQuery(
+        series=_series(things, property_names(property_)),
+        start_ns=parse_moment(from_, now, "from") if from_ else None,
+        end_ns=parse_moment(to, now, "to") if to else None,
+        every_ns=every_ns,
+        aggregates=aggregates,
+        points=plot_points,
+        limit=limit or (settings.POINTS_DEFAULT if chosen == "json" else settings.POINTS_MAX),
+        after=next_,
+        descending=order == "desc",
+    )
+    body, following = await services.pools.history.run(_answer, services, query, chosen)
+    headers = {"Vary": "Accept"}
+    if following:
+        headers["Link"] = _next_link(request, following)
+    if isinstance(body, bytes):
+        return Response(body, media_type=MEDIA_TYPES[chosen], headers=headers)
+    return Stream(streamed(services.pools.encode, body), media_type=MEDIA_TYPES[chosen], headers=headers)
+
+
+def _series(things: list[str], properties: list[str] | None) -> tuple[tuple[str, str | None], ...]:
+    count = len(things) * len(properties or [None])
+    if count > settings.SERIES_MAX:
+        raise LimitExceededError(f"{count:,} series asked for, at most {settings.SERIES_MAX:,} at once")
+    return tuple((thing, name) for thing in things for name in (properties or [None]))
+
+
+def _aggregates(
+    given: list[str] | None, points: int | None, every_ns: int | None
+) -> tuple[tuple[str, ...], int | None]:
+    """What to compute per bucket, or how many points a plot has. `every` alone means averages."""
+    names = [name.strip() for one in given or [] for name in one.split(",") if name.strip()]
+    if LTTB in names or (points is not None and not names and every_ns is None):
+        others = [name for name in names if name != LTTB]
+        if others or every_ns is not None:
+            raise BadInputError("aggregate: lttb chooses readings; it goes with points, not with every or others")
+        return (), points or 1_000
+    if points is not None:
+        raise BadInputError("points: goes with aggregate=lttb or alone")
+    if every_ns is not None and not names:
+        names = ["avg"]
+    return tuple(dict.fromkeys(names)), None
+
+
+def _answer(services: Services, query: HistoryQuery, chosen: str) -> tuple[bytes | Iterator[bytes], str | None]:
+    """Asks and encodes in one thread: whole when it is small, else in steps that the caller takes."""
+    answer = services.history.history(query)
+    following = answer[0].next if answer else None
+    small = sum(series.table.num_rows for series in answer) <= _WHOLE_ROWS_MAX
+    if chosen == "parquet":
+        return tables.parquet_file(tables.one_table(answer, query.aggregates or ("value",))), following
+    pieces = _pieces(services, query, answer, chosen)
+    return (b"".join(pieces) if small else pieces), following
+
+
+def _pieces(services: Services, query: HistoryQuery, answer: list[Series], chosen: str) -> Iterator[bytes]:
+    if chosen == "json":
+        types = services.registry.things.all_types()
+        unknown = PropertyType()
+        units = {(one.thing, one.property): types.get(one.thing, {}).get(one.property, unknown).unit for one in answer}
+        return tables.json_answer(answer, units)
+    encode: Callable[[Any], Iterator[bytes]] = tables.csv_chunks if chosen == "csv" else tables.arrow_chunks
+    return encode(tables.one_table(answer, query.aggregates or ("value",)))
+
+
+def _next_link(request: Request[Any, Any, Any], following: str) -> str:
+    """RFC 8288: the same request with the next place. Relative times are as they were asked; `next` moves on."""
+    parameters = [(name, value) for name, value in request.query_params.multi_items() if name != "next"]
+    return f'</api/history?{urlencode([*parameters, ("next", following)])}>; rel="next"'
+
+
+HANDLERS = [history]

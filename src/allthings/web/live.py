@@ -1,0 +1,162 @@
+"""`/api/live`: new values as server-sent events (WHATWG HTML section 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+import orjson
+from litestar import Request, get
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from allthings.log import block
+from allthings.log.errors import LogUnavailableError
+from allthings.things.errors import BadInputError, UnauthorizedError
+from allthings.twin.resume import follow
+from allthings.twin.values import Update
+from allthings.web import settings
+from allthings.web.auth import Identities
+from allthings.web.errors import BusyError
+from allthings.web.names import PropertyParameters, ThingParameters, property_names, thing_names
+from allthings.web.openapi import describe
+from allthings.web.services import Given, Services
+from allthings.web.values import values_json
+
+_log = logging.getLogger("allthings.web")
+_KEEP_ALIVE = b": still here\n\n"
+_EXAMPLE = (
+    "id: 4947802324992\nevent: values\n"
+    'data: {"values":[{"thing":"pump-7","property":"pressure","value":231.5,"time":"2026-11-22T08:30:00Z",'
+    '"received":"2026-11-22T08:30:00.021Z","quality":"good"}]}\n\n'
+)
+
+
+class LiveStreams:
+    """Counts the streams that are open."""
+
+    def __init__(self) -> None:
+        self.open = 0
+
+    def check(self) -> None:
+        """Raises BusyError when there are too many."""
+        if self.open >= settings.LIVE_STREAMS_MAX:
+            raise BusyError(f"{self.open} live streams are open; close one, or try again", retry_after_s=5)
+
+
+@get(
+    "/api/live",
+    summary="New values as they arrive",
+    tags=["live"],
+    opt=describe(answers={200: ("Server-sent events", {"text/event-stream": _EXAMPLE})}),
+)
+async def live(
+    request: Request[Any, Any, Any],
+    services: Given,
+    thing: ThingParameters = None,
+    property_: PropertyParameters = None,
+    last_event_id: Annotated[
+        str | None, Parameter(header="Last-Event-ID", description="Go on after this event")
+    ] = None,
+    after: Annotated[str | None, Parameter(description="As Last-Event-ID, for clients that set no headers")] = None,
+) -> Stream:
+    """Events `values`, each with the values of a few milliseconds; its id is where to go on after a break.
+
+    An event `gap` says that values are missing before the next one, since the reader was too slow or came back too
+    late; the history has them. A comment is sent every 15 seconds when nothing else is.
+    """
+    things, properties = await thing_names(services, thing), property_names(property_)
+    place = _position(last_event_id or after)
+    streams: LiveStreams = request.app.state.live
+    streams.check()
+    updates = follow(services.twin, services.log, services.decoder, things, properties, after=place)
+    events = _events(request, services, updates, streams)
+    return Stream(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _events(
+    request: Request[Any, Any, Any], services: Services, updates: AsyncGenerator[Update], streams: LiveStreams
+) -> AsyncIterator[bytes]:
+    queue: asyncio.Queue[Update | None] = asyncio.Queue(maxsize=1)
+    # A task of its own, so that its clean-up is not cut short when the request is cancelled.
+    reader = asyncio.create_task(_read(updates, queue), name="live stream")
+    streams.open += 1
+    try:
+        # A client that loses its connection before the first event still knows where it was.
+        now = block.position(services.twin.sequence + 1, 0) - 1
+        yield f"retry: 2000\nid: {now}\n\n".encode()
+        ahead: Update | None = None
+        while True:
+            try:
+                first = ahead or await asyncio.wait_for(queue.get(), settings.LIVE_KEEPALIVE_S)
+            except TimeoutError:
+                yield _KEEP_ALIVE
+                if not await _still_allowed(request, request.app.state.identities):
+                    return
+                continue
+            if first is None:
+                return
+            gathered, ahead = await _gather(first, queue)
+            yield _event(gathered)
+    finally:
+        streams.open -= 1
+        reader.cancel()
+
+
+async def _read(updates: AsyncGenerator[Update], queue: asyncio.Queue[Update | None]) -> None:
+    try:
+        async with aclosing(updates):
+            async for update in updates:
+                await queue.put(update)
+    except LogUnavailableError as error:
+        # The stream ends; the client comes back with the id of its last event.
+        _log.warning("a live stream ends: %s", error.detail)
+    await queue.put(None)
+
+
+async def _gather(first: Update, queue: asyncio.Queue[Update | None]) -> tuple[list[Update], Update | None]:
+    """What follows closely, as one event; and the update that belongs to the next one."""
+    gathered, count = [first], len(first.values)
+    try:
+        async with asyncio.timeout(settings.LIVE_GATHER_S):
+            while count < settings.LIVE_EVENT_VALUES_MAX:
+                update = await queue.get()
+                if update is None or update.gap:
+                    return gathered, update
+                gathered.append(update)
+                count += len(update.values)
+    except TimeoutError:
+        pass
+    return gathered, None
+
+
+async def _still_allowed(request: Request[Any, Any, Any], identities: Identities) -> bool:
+    """A stream outlives its request's check: ask again from time to time."""
+    try:
+        await identities.of(request.headers, request.cookies)
+    except UnauthorizedError:
+        return False
+    return True
+
+
+def _event(updates: list[Update]) -> bytes:
+    position = updates[-1].position
+    head = b""
+    if updates[0].gap:
+        head = b"event: gap\ndata: " + orjson.dumps({"before": str(updates[0].position)}) + b"\n\n"
+    body = values_json([value for update in updates for value in update.values])
+    return head + f"id: {position}\nevent: values\ndata: ".encode() + body + b"\n\n"
+
+
+def _position(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or not 0 <= int(text[:24]) < 1 << 64:
+        raise BadInputError(f"Last-Event-ID: {text[:32]!r} is no id of an event of ours")
+    return int(text)
+
+
+HANDLERS = [live]

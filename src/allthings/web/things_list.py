@@ -1,0 +1,219 @@
+"""`/api/things`: things as people look through them, and their adoption."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import heapq
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from litestar import Request, get, post
+from litestar.params import Parameter
+
+from allthings.things.errors import BadInputError
+from allthings.things.times import format_time
+from allthings.twin.activity import ThingState
+from allthings.web import settings
+from allthings.web.catalogue import Item, Snapshot
+from allthings.web.openapi import describe
+from allthings.web.paths import reference
+from allthings.web.services import Given, Services
+
+Sort = Literal["title", "name", "seen", "created"]
+
+
+class Main(msgspec.Struct):
+    """The newest value of the property that stands for the thing."""
+
+    property: str
+    title: str
+    unit: str
+    value: Any
+    time: str
+
+
+class ThingRow(msgspec.Struct):
+    """A thing in the list. `seen` is when it was last heard of."""
+
+    thing: str
+    id: str
+    title: str
+    type: tuple[str, ...]
+    state: str
+    online: bool
+    seen: str | None
+    properties: int
+    main: Main | None
+
+
+class ThingPage(msgspec.Struct):
+    """A page; `total` counts all that match."""
+
+    things: list[ThingRow]
+    total: int
+    next: str | None
+
+
+class Adoption(msgspec.Struct, forbid_unknown_fields=True):
+    """The title that the person who adopts gives."""
+
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+
+
+_ROW: Final = {
+    "thing": "pump-7",
+    "id": "urn:allthings:pump-7",
+    "title": "Pump 7",
+    "type": [],
+    "state": "discovered",
+    "online": True,
+    "seen": "2026-11-22T08:30:00.021Z",
+    "properties": 3,
+    "main": {
+        "property": "pressure",
+        "title": "Pressure",
+        "unit": "kPa",
+        "value": 231.5,
+        "time": "2026-11-22T08:30:00Z",
+    },
+}
+
+
+@get(
+    "/api/things",
+    summary="Things with their state",
+    tags=["things"],
+    opt=describe(example={"things": [_ROW], "total": 1, "next": None}),
+)
+async def list_things(
+    request: Request[Any, Any, Any],
+    services: Given,
+    search: Annotated[str, Parameter(max_length=256, description="Words in name, id, title, type")] = "",
+    state: Annotated[Literal["adopted", "discovered"] | None, Parameter(description="Only these")] = None,
+    online: Annotated[bool | None, Parameter(description="Only those heard of lately, or not")] = None,
+    sort: Sort = "title",
+    order: Literal["asc", "desc"] = "asc",
+    limit: Annotated[int, Parameter(ge=1, le=settings.PAGE_MAX)] = settings.PAGE_DEFAULT,
+    next_: Annotated[str | None, Parameter(query="next", max_length=2_048)] = None,
+) -> ThingPage:
+    """For people: searched, filtered, sorted, with online state and main value. For programs there is `/things`."""
+    snapshot = await request.app.state.catalogue.snapshot()
+    states = {one.thing: one for one in services.twin.thing_states()} if sort == "seen" or online is not None else {}
+    chosen, total = await services.pools.encode.run(
+        _choose, snapshot, states, search, state, online, sort, order == "desc", limit, _place(next_)
+    )
+    more = len(chosen) > limit
+    chosen = chosen[:limit]
+    following = _token(_key(sort, states)(chosen[-1])) if more else None
+    return ThingPage(_rows(services, chosen), total, following)
+
+
+def _choose(
+    snapshot: Snapshot,
+    states: dict[str, ThingState],
+    search: str,
+    state: str | None,
+    online: bool | None,
+    sort: Sort,
+    descending: bool,
+    limit: int,
+    after: tuple[Any, str] | None,
+) -> tuple[list[Item], int]:
+    """The first limit + 1 that match and come after a place, and how many match."""
+    words = search.casefold().split()
+    offline = ThingState("", False, 0, 0, 0, 0, 0)
+    found = [
+        item
+        for item in snapshot.items.values()
+        if (state is None or item.state == state)
+        and (online is None or states.get(item.name, offline).online is online)
+        and all(word in item.search for word in words)
+    ]
+    total = len(found)
+    key = _key(sort, states)
+    if after is not None:
+        try:
+            found = [item for item in found if (key(item) < after if descending else key(item) > after)]
+        except TypeError:
+            raise BadInputError("next: is not from an answer in this order") from None
+    pick = heapq.nlargest if descending else heapq.nsmallest
+    return pick(limit + 1, found, key), total
+
+
+def _key(sort: Sort, states: dict[str, ThingState]) -> Callable[[Item], tuple[Any, str]]:
+    """What is sorted by, the name last, so that every thing has its own place."""
+    if sort == "title":
+        return lambda item: (item.title.casefold(), item.name)
+    if sort == "created":
+        return lambda item: (item.created_ns, item.name)
+    if sort == "seen":
+        return lambda item: (states[item.name].last_received_ns if item.name in states else 0, item.name)
+    return lambda item: (item.name, item.name)
+
+
+def _rows(services: Services, items: list[Item]) -> list[ThingRow]:
+    names = [item.name for item in items]
+    states = {one.thing: one for one in services.twin.thing_states(names)}
+    mains = {main.name for item in items for main in item.main}
+    values = {(one.thing, one.property): one for one in services.twin.values(names, mains)}
+    rows = []
+    for item in items:
+        state = states.get(item.name)
+        newest = ((main, values.get((item.name, main.name))) for main in item.main)
+        main = next(
+            (
+                Main(one.name, one.title, one.unit, value.value, format_time(value.time_ns))
+                for one, value in newest
+                if value is not None
+            ),
+            None,
+        )
+        rows.append(
+            ThingRow(
+                thing=item.name,
+                id=item.id,
+                title=item.title,
+                type=item.types,
+                state=item.state,
+                online=state.online if state else False,
+                seen=format_time(state.last_received_ns) if state else None,
+                properties=item.properties,
+                main=main,
+            )
+        )
+    return rows
+
+
+def _token(place: tuple[Any, str]) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def _place(token: str | None) -> tuple[Any, str] | None:
+    if not token:
+        return None
+    try:
+        data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        return msgspec.json.decode(data, type=tuple[str | int, str])
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        raise BadInputError("next: is not from an answer of ours; begin again without it") from None
+
+
+@post(
+    "/api/things/{thing:str}/adopt",
+    status_code=200,
+    summary="Adopt a discovered thing",
+    tags=["things"],
+    opt=describe(example=_ROW | {"state": "adopted"}, request_example={"title": "Pump in the cellar"}),
+)
+async def adopt(request: Request[Any, Any, Any], thing: str, services: Given, data: Adoption | None = None) -> ThingRow:
+    """From now on it is one of ours. Adopting again only changes the title."""
+    title = data.title if data else None
+    adopt_, name = services.registry.things.adopt, reference(thing)
+    adopted = await services.pools.registry.run(adopt_, name, services.clock(), title=title)
+    snapshot = await request.app.state.catalogue.snapshot()
+    return _rows(services, [snapshot.items[adopted.name]])[0]
+
+
+HANDLERS = [list_things, adopt]
