@@ -1,4 +1,4 @@
-"""Payloads of every wrong kind, over real MQTT: each becomes a reject or values as documented; none stops the stream."""
+"""Payloads of every wrong kind, over real MQTT: each becomes a reject or values as documented; none stops the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import math
 import queue
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
