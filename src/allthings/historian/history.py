@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from allthings.historian import schema
+from allthings.historian import schema, sql, views
 from allthings.historian.asking import Asking
 from allthings.historian.engine import Engine
 from allthings.historian.newest import newest
+from allthings.historian.plot import Plotting
 from allthings.historian.query import HistoryQuery, Series
 from allthings.historian.refused import Page, Refused, events
 from allthings.historian.retention import Retaining, Retention, RetentionReport
 from allthings.historian.rollups import RollupReport, Rollups
+from allthings.historian.sql import SqlLimits, SqlResult
 from allthings.historian.writing import write
 from allthings.readings.decoded import Decoded, Event, Reject
 
@@ -35,8 +37,10 @@ class History:
         """Connect, and create or upgrade the tables. Raises HistorianUnavailableError."""
         self._opened = Engine(self._dsn)
         schema.upgrade(self._opened)
+        views.create(self._opened)
         self._refused = Refused(self._opened.query)
         self._asking = Asking(self._opened.query, lambda: self._floors)
+        self._plotting = Plotting(self._opened.query, self._asking)
         self._rollups = Rollups(self._opened.work)
         self._floors = bool(self._opened.work.value("SELECT count() FROM floors"))
         if self._floors:
@@ -56,7 +60,11 @@ class History:
     def history(self, query: HistoryQuery) -> list[Series]:
         """Answer a question. Raises QueryRefusedError, QueryLimitError, HistorianUnavailableError."""
         query.check()
-        return self._asking.answer(query)
+        return (self._asking if query.points is None else self._plotting).answer(query)
+
+    def sql(self, text: str, limits: SqlLimits | None = None) -> SqlResult:
+        """Run one SELECT of a stranger over the views. Raises QueryRefusedError, QueryLimitError."""
+        return sql.run(self._engine.sql, text, limits or SqlLimits())
 
     def current(self, series: Sequence[tuple[str, str]] | None = None) -> pa.Table:
         """The newest reading of each series (None: of all): thing, property, time, number, text, kind, received,

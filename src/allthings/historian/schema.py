@@ -136,6 +136,11 @@ STEPS: Final[dict[int, tuple[str, ...]]] = {
     ),
 }
 
+#: All our tables, by name.
+TABLES: Final = frozenset(
+    {statement.split()[2] for statements in STEPS.values() for statement in statements} | {"versions"}
+)
+
 _VERSIONS: Final = f"""CREATE TABLE IF NOT EXISTS versions (
     version UInt32
 ) ENGINE = MergeTree ORDER BY version SETTINGS {_DURABLE}"""

@@ -1,0 +1,81 @@
+"""Read-only SQL for people and programs, within limits."""
+
+
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from allthings.historian.engine import Handles
+from allthings.historian.errors import QueryLimitError
+from allthings.historian.guard import rewrite
+
+
+@dataclass(frozen=True, slots=True)
+class SqlLimits:
+    """What one query may use."""
+
+    time_s: int = 10
+    memory_bytes: int = 1_000_000_000
+    rows: int = 100_000
+    bytes: int = 100_000_000
+    rows_read: int = 2_000_000_000
+
+    def settings(self) -> dict[str, int | str]:
+        """These limits as settings of the engine. One row more than allowed is let through, which tells."""
+        return {
+            "max_execution_time": self.time_s,
+            "timeout_overflow_mode": "throw",
+            "max_memory_usage": self.memory_bytes,
+            "max_result_rows": self.rows,
+            "max_result_bytes": self.bytes,
+            "result_overflow_mode": "throw",
+            "max_rows_to_read": self.rows_read,
+            "read_overflow_mode": "throw",
+            "max_threads": 2,
+            "max_subquery_depth": 50,
+            "max_expanded_ast_elements": 50_000,
+            "enable_positional_arguments": 1,
+            "enable_global_with_statement": 1,
+            "output_format_json_quote_64bit_integers": 0,
+            "output_format_json_quote_denormals": 0,
+            "output_format_json_named_tuples_as_objects": 1,
+            "date_time_output_format": "iso",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SqlResult:
+    """Names and ClickHouse types of the columns, and the rows as JSON has them (times as RFC 3339 text)."""
+
+    columns: list[str]
+    types: list[str]
+    rows: list[list[Any]]
+
+
+class _Column(msgspec.Struct):
+    name: str
+    type: str
+
+
+class _Answer(msgspec.Struct):
+    meta: list[_Column]
+    data: list[list[Any]]
+
+
+def run(handles: Handles, text: str, limits: SqlLimits) -> SqlResult:
+    """Run one SELECT. Raises QueryRefusedError, QueryLimitError, HistorianUnavailableError."""
+    clause = ", ".join(
+        f"{name} = '{value}'" if isinstance(value, str) else f"{name} = {value}"
+        for name, value in limits.settings().items()
+    )
+    written = rewrite(text)
+    with handles.client() as client:
+        data = client.raw_query(f"{written}\nSETTINGS {clause}", fmt="JSONCompact")
+    answer = msgspec.json.decode(data, type=_Answer)
+    if len(answer.data) > limits.rows:
+        raise QueryLimitError(f"the answer has more than {limits.rows} rows; add a LIMIT or ask for less")
+    return SqlResult([column.name for column in answer.meta], [column.type for column in answer.meta], answer.data)
