@@ -65,10 +65,11 @@ class Things:
         after: str = "",
         offset: int = 0,
     ) -> Page:
-        """A page of the things that match; `after` is the `next` of the page before, or `offset` counts things to skip.
+        """A page of the things that match.
 
-        All words of `search` must occur in name, id, titles, description or @type; capitals do not matter. `title` sorts
-        without regard to capitals. Raises BadInputError.
+        `after` is the `next` of the page before, or `offset` counts things to skip. All words of `search` must occur
+        in name, id, titles, description or @type; capitals do not matter. `title` sorts without regard to capitals.
+        Raises BadInputError.
         """
         with self._database.read() as session:
             return list_things(

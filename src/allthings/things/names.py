@@ -72,7 +72,10 @@ def _last_segment(id_: str) -> str:
     scheme, colon, path = id_.partition(":")
     if not colon:
         scheme, path = "", id_
-    path = path.partition("#")[0].partition("?")[0].rstrip("/")
+    path = path.partition("#")[0].partition("?")[0]
+    if path.startswith("//"):  # what follows is a host, and then the path
+        path = path[2:].partition("/")[2]
+    path = path.rstrip("/")
     if scheme.lower() == "urn":
         path = path.removeprefix("uuid:")
     return unquote(path.rpartition("/")[2])

@@ -180,6 +180,8 @@ _QUALIFIERS: Final = frozenset(
     {"min", "max", "minimum", "maximum", "avg", "average", "mean", "median", "sum", "total", "last", "raw", "today"}
 )
 _SPLIT: Final = re.compile(r"[^A-Za-z0-9%°µ]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+#: Units with a capital inside, which are one word nonetheless.
+_CAPITALS: Final = re.compile(r"(?<![A-Z])(?:[kK]Wh|[kK]W|[kK]VA|[hHkK]Pa|[kKM]Hz|dBm|d[bB]A|mV|mA|degC|degF)(?![a-z])")
 #: m and M are milli and mega: told only by the letter itself.
 _CASED: Final = {"mW": "mW", "MW": "MW", "mWh": "mW.h", "MWh": "MW.h"}
 _CASED_ENDING: Final = re.compile(r"(?:^|[_\-. ])(mWh?|MWh?)$")
@@ -222,6 +224,7 @@ def unit_for(property_name: str, minimum: float | None, maximum: float | None) -
 
 
 def _words(name: str) -> list[str]:
+    name = _CAPITALS.sub(lambda unit: "_" + unit[0].lower(), name)
     words = [word.lower() for word in _SPLIT.split(name) if word]
     while len(words) > 1 and words[-1] in _QUALIFIERS:
         words.pop()

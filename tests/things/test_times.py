@@ -1,0 +1,111 @@
+import contextlib
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allthings.things.errors import BadInputError
+from allthings.things.times import NS_PER_S, TIME_NS_MAX, TIME_NS_MIN, format_time, now_ns, parse_time
+
+_T = 1_795_336_200 * NS_PER_S  # 2026-11-22T08:30:00Z
+
+
+@pytest.mark.parametrize(
+    ("value", "ns"),
+    [
+        ("2026-11-22T08:30:00Z", _T),
+        ("2026-11-22t08:30:00z", _T),
+        ("2026-11-22 08:30:00", _T),
+        ("2026-11-22T09:30:00+01:00", _T),
+        ("2026-11-22T00:30-0800", _T),
+        ("2026-11-22", _T - (8 * 3600 + 1800) * NS_PER_S),
+        ("2026-11-22T08:30:00.123456789Z", _T + 123_456_789),
+        ("2026-11-22T08:30:00,5+00:00", _T + 500_000_000),
+        ("2026-11-22T08:30:00.1234567899999Z", _T + 123_456_789),
+        (1_795_336_200, _T),
+        (1_795_336_200_000, _T),
+        (1_795_336_200.25, _T + 250_000_000),
+        (1_795_336_200_000.5, _T + 500_000),
+        (-1, -NS_PER_S),
+        (0, 0),
+        ("1900-01-01T00:00:00Z", TIME_NS_MIN),
+        ("2262-01-01T00:00:00Z", TIME_NS_MAX),
+        ("1969-12-31T23:59:59.5Z", -NS_PER_S // 2),
+    ],
+)
+def test_times_that_are_understood(value: object, ns: int) -> None:
+    assert parse_time(value) == ns
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "now",
+        "2026-02-30T00:00:00Z",
+        "2026-11-22T25:00:00Z",
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:59:59-05:00",
+        "1899-12-31T23:59:59Z",
+        "2026-11-22T08:30:00+01:00:00.25",
+        "2026-W47-1",
+        "２０２６-11-22T08:30:00Z",
+        pytest.param("2" * 100_000, id="long"),
+        pytest.param(10**400, id="large"),
+        pytest.param(10**5000, id="huge"),
+        pytest.param(-(10**5000), id="-huge"),
+        1e300,
+        math.nan,
+        math.inf,
+        True,
+        None,
+        [],
+        {"t": 1},
+    ],
+)
+def test_what_is_no_time(value: object) -> None:
+    with pytest.raises(BadInputError) as caught:
+        parse_time(value)
+    assert len(str(caught.value)) < 200
+
+
+@given(st.integers(TIME_NS_MIN, TIME_NS_MAX))
+def test_a_time_that_is_written_reads_the_same(ns: int) -> None:
+    assert parse_time(format_time(ns)) == ns
+
+
+@given(st.datetimes(datetime(1900, 1, 2), datetime(2261, 12, 31)), st.integers(-14 * 60, 14 * 60))
+def test_times_agree_with_the_standard_library(naive: datetime, offset_min: int) -> None:
+    offset = timedelta(minutes=offset_min)
+    sign = "-" if offset_min < 0 else "+"
+    hours, minutes = divmod(abs(offset_min), 60)
+    text = f"{naive.isoformat()}{sign}{hours:02d}:{minutes:02d}"
+    expected = (naive.replace(tzinfo=UTC) - offset - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    assert parse_time(text) == expected * 1000
+
+
+@given(st.text(max_size=40))
+def test_no_text_does_more_than_be_refused(text: str) -> None:
+    with contextlib.suppress(BadInputError):
+        assert TIME_NS_MIN <= parse_time(text) <= TIME_NS_MAX
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (1, "1970-01-01T00:00:00.000000001Z"),
+        (-1, "1969-12-31T23:59:59.999999999Z"),
+        (_T + 120_000_000, "2026-11-22T08:30:00.120Z"),
+        (_T + 120_000, "2026-11-22T08:30:00.000120Z"),
+        (TIME_NS_MIN, "1900-01-01T00:00:00Z"),
+    ],
+)
+def test_how_times_are_written(ns: int, text: str) -> None:
+    assert format_time(ns) == text
+
+
+def test_the_clock_is_between_the_limits() -> None:
+    assert TIME_NS_MIN < now_ns() < TIME_NS_MAX
