@@ -78,8 +78,7 @@ def with_forms(
     for kind in _AFFORDANCES:
         if kind in td:
             served[kind] = {
-                key: {**value, "forms": forms_of(kind, key, value) + list(value.get("forms", ()))}
-                for key, value in td[kind].items()
+                key: _with_forms_first(value, forms_of(kind, key, value)) for key, value in td[kind].items()
             }
     return served
 
@@ -101,6 +100,10 @@ def without_forms(td: Mapping[str, Any]) -> dict[str, Any]:
             key: value for key, value in definitions.items() if _OUR_DEFINITIONS.get(key) != value
         }
     return bare
+
+
+def _with_forms_first(affordance: Mapping[str, Any], ours: list[dict[str, Any]]) -> dict[str, Any]:
+    return {**affordance, "forms": ours + list(affordance.get("forms", ()))} if ours else dict(affordance)
 
 
 def _drop_served(holder: dict[str, Any]) -> None:

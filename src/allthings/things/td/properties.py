@@ -52,4 +52,4 @@ def _limit(value: float | None) -> float | None:
     try:
         return float(value)
     except OverflowError:  # an integer beyond all floats limits nothing that is a float
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
