@@ -1,0 +1,156 @@
+/** The one place that speaks HTTP to the platform. */
+
+import type {
+  ConnectInfo,
+  CurrentValue,
+  History,
+  Me,
+  RejectPage,
+  Status,
+  ThingDescription,
+  ThingPage,
+  Token,
+} from "./types";
+
+/** An answer that is no success: RFC 9457 problem details, or the network's own failure (status 0). */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly type: string,
+    readonly title: string,
+    readonly detail: string,
+  ) {
+    super(detail || title);
+  }
+}
+
+let onUnauthorized: () => void = () => {};
+
+/** What to do when the session has ended: the shell sends the person to the login page. */
+export function whenUnauthorized(action: () => void): void {
+  onUnauthorized = action;
+}
+
+type Parameter = string | number | boolean | undefined | null | readonly string[];
+
+export function address(path: string, parameters: Record<string, Parameter> = {}): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value === undefined || value === null || value === "") continue;
+    for (const one of Array.isArray(value) ? value : [value]) query.append(name, String(one));
+  }
+  const text = query.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+async function problemOf(response: Response): Promise<ApiError> {
+  let title = response.statusText;
+  let detail = "";
+  let type = "";
+  try {
+    const body = (await response.json()) as Record<string, unknown>;
+    title = typeof body["title"] === "string" ? body["title"] : title;
+    detail = typeof body["detail"] === "string" ? body["detail"] : "";
+    type = typeof body["type"] === "string" ? (body["type"].split(/[/:]/).at(-1) ?? "") : "";
+  } catch {
+    // A proxy's error page: the status line has to do.
+  }
+  return new ApiError(response.status, type, title, detail);
+}
+
+async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const init: RequestInit = { method, headers: { Accept: "application/json" }, credentials: "same-origin" };
+  if (signal) init.signal = signal;
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = {
+      ...init.headers,
+      "Content-Type": method === "PATCH" ? "application/merge-patch+json" : "application/json",
+    };
+  }
+  let response: Response;
+  try {
+    response = await fetch(path, init);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, "offline", "", "");
+  }
+  if (!response.ok) {
+    const problem = await problemOf(response);
+    if (response.status === 401 && path !== "/api/login") onUnauthorized();
+    throw problem;
+  }
+  const text = await response.text();
+  return (text ? JSON.parse(text) : undefined) as T;
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+const thingPath = (id: string) => `/api/things/${encodeURIComponent(id)}`;
+const directoryPath = (id: string) => `/things/${encodeURIComponent(id)}`;
+
+export interface ThingsQuery {
+  search?: string | undefined;
+  state?: string | undefined;
+  online?: string | undefined;
+  sort?: string | undefined;
+  order?: string | undefined;
+  limit?: number | undefined;
+  next?: string | null | undefined;
+}
+
+export interface HistoryRequest {
+  thing: string | readonly string[];
+  property?: string | readonly string[];
+  from?: string;
+  to?: string;
+  every?: string;
+  aggregate?: readonly string[];
+  limit?: number;
+  next?: string;
+  format?: string;
+}
+
+export function historyAddress(query: HistoryRequest): string {
+  const { aggregate, ...rest } = query;
+  return address("/api/history", { ...rest, aggregate: aggregate?.join(",") });
+}
+
+export const api = {
+  me: () => request<Me>("GET", "/api/me"),
+  login: (user: string, password: string) => request<void>("POST", "/api/login", { user, password }),
+  logout: () => request<void>("POST", "/api/logout"),
+  status: (signal?: AbortSignal) => request<Status>("GET", "/api/status", undefined, signal),
+
+  things: (query: ThingsQuery, signal?: AbortSignal) =>
+    request<ThingPage>("GET", address("/api/things", { ...query }), undefined, signal),
+  thing: (id: string, signal?: AbortSignal) =>
+    request<ThingDescription>("GET", directoryPath(id), undefined, signal),
+  rename: (id: string, title: string) => request<ThingDescription>("PATCH", directoryPath(id), { title }),
+  remove: (id: string) => request<void>("DELETE", directoryPath(id)),
+  adopt: (id: string, title?: string) =>
+    request<unknown>("POST", `${thingPath(id)}/adopt`, title ? { title } : {}),
+
+  current: (things: readonly string[], signal?: AbortSignal) =>
+    request<{ values: CurrentValue[] }>("GET", address("/api/current", { thing: things }), undefined, signal),
+  history: (query: HistoryRequest, signal?: AbortSignal) =>
+    request<History>("GET", historyAddress(query), undefined, signal),
+
+  rejects: (next: string | null, limit: number) =>
+    request<RejectPage>("GET", address("/api/rejects", { limit, next })),
+  replay: (id: string) =>
+    request<{ replayed: number }>("POST", `/api/rejects/${encodeURIComponent(id)}/replay`),
+  replayAll: (match: { reason?: string; topic?: string }) =>
+    request<{ replayed: number }>("POST", "/api/rejects/replay", match),
+
+  tokens: (thing?: string) =>
+    request<{ tokens: Token[] }>("GET", thing ? `${thingPath(thing)}/tokens` : "/api/tokens"),
+  createToken: (label: string, thing?: string) =>
+    request<{ id: string; token: string }>("POST", thing ? `${thingPath(thing)}/tokens` : "/api/tokens", {
+      label,
+    }),
+  revokeToken: (id: string) => request<void>("DELETE", `/api/tokens/${encodeURIComponent(id)}`),
+  connectInfo: () => request<ConnectInfo>("GET", "/api/connect-info"),
+};

@@ -1,0 +1,118 @@
+/** What the platform's HTTP API answers. Times are RFC 3339 in UTC; 64 bit positions are strings. */
+
+export type Value = number | boolean | string | null | object;
+
+export interface Me {
+  user: string;
+  role: string;
+  open: boolean;
+  version: string;
+}
+
+export interface Status {
+  version: string;
+  started: string;
+  now: string;
+  things: { total: number; online: number; discovered: number };
+  connections: number;
+  rates: { messages: number; readings: number; rejects: number };
+  totals: { readings: number; rejects: number; unclaimed: number };
+  disk: { data_bytes: number; free_bytes: number; log_bytes: number; history_bytes: number };
+  consumers: { name: string; position: string; lag_blocks: number; lag_s: number }[];
+  roles: { name: string; state: string; restarts: number }[];
+  log: { first: string; last: string; bytes: number };
+}
+
+export type ThingState = "adopted" | "discovered";
+
+export interface MainValue {
+  property: string;
+  title: string;
+  unit: string;
+  value: Value;
+  time: string;
+}
+
+export interface ThingSummary {
+  thing: string;
+  id: string;
+  title: string;
+  type: string[];
+  state: ThingState;
+  online: boolean;
+  seen: string | null;
+  properties: number;
+  main: MainValue | null;
+}
+
+export interface ThingPage {
+  things: ThingSummary[];
+  total: number;
+  next: string | null;
+}
+
+export interface PropertyAffordance {
+  title?: string;
+  description?: string;
+  type?: string;
+  unit?: string;
+  minimum?: number;
+  maximum?: number;
+  readOnly?: boolean;
+  enum?: Value[];
+}
+
+export interface ThingDescription {
+  id: string;
+  title: string;
+  description?: string;
+  properties?: Record<string, PropertyAffordance>;
+  [member: string]: unknown;
+}
+
+export interface CurrentValue {
+  thing: string;
+  property: string;
+  value: Value;
+  time: string;
+  received: string;
+  quality: string;
+}
+
+export interface HistorySeries {
+  thing: string;
+  property: string;
+  unit: string;
+  columns: string[];
+  points: [string, ...Value[]][];
+}
+
+export interface History {
+  series: HistorySeries[];
+  next: string | null;
+}
+
+export interface Reject {
+  id: string;
+  time: string;
+  client: string;
+  topic: string;
+  reason: string;
+  payload: string;
+}
+
+export interface RejectPage {
+  rejects: Reject[];
+  next: string | null;
+}
+
+export interface Token {
+  id: string;
+  label: string;
+  created: string;
+}
+
+export interface ConnectInfo {
+  mqtt: { host: string; port: number };
+  http: string;
+}

@@ -1,0 +1,68 @@
+/** Keeps one series' drawing right for the view: the old one stays until the new one is there. */
+
+import { isAbort } from "../api/client";
+import { clock } from "../state/clock.svelte";
+import { withLive, type Drawing } from "./drawing";
+import type { Span } from "./resolution";
+import { SeriesSource } from "./source";
+
+/** A view that is still moving is not fetched for. */
+const SETTLE_MS = 70;
+/** Live values have made the drawing this much denser than planned: time to fetch coarser ones. */
+const DENSE_FACTOR = 4;
+
+export class SeriesLoader {
+  drawing = $state.raw<Drawing | null>(null);
+  loading = $state(false);
+  error = $state.raw<unknown>(null);
+
+  private readonly source: SeriesSource;
+  private aborter: AbortController | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(thing: string, property: string) {
+    this.source = new SeriesSource(thing, property);
+  }
+
+  show(view: Span, widthPx: number): void {
+    if (widthPx < 1 || this.fits(view, widthPx)) return;
+    clearTimeout(this.timer);
+    const span = { from: view.from, to: view.to };
+    this.timer = setTimeout(() => void this.load(span, widthPx), this.drawing ? SETTLE_MS : 0);
+  }
+
+  append(timeMs: number, value: number): void {
+    if (this.drawing) this.drawing = withLive(this.drawing, timeMs, value);
+  }
+
+  retry(view: Span, widthPx: number): void {
+    this.drawing = null;
+    this.show(view, widthPx);
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    this.aborter?.abort();
+  }
+
+  private fits(view: Span, widthPx: number): boolean {
+    const drawing = this.drawing;
+    if (!drawing || view.from < drawing.from || view.to > drawing.to) return false;
+    if (drawing.times.length > widthPx * DENSE_FACTOR) return false;
+    return drawing.everyS === 0 || drawing.everyS === this.source.plan(view, widthPx).everyS;
+  }
+
+  private async load(view: Span, widthPx: number): Promise<void> {
+    this.aborter?.abort();
+    const aborter = (this.aborter = new AbortController());
+    this.loading = true;
+    try {
+      this.drawing = await this.source.drawing(view, widthPx, clock.read(), aborter.signal);
+      this.error = null;
+    } catch (error) {
+      if (isAbort(error)) return;
+      this.error = error;
+    }
+    this.loading = false;
+  }
+}

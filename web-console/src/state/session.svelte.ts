@@ -1,0 +1,55 @@
+/** Who is looking: the answer of /api/me, and the way to the login page and back. */
+
+import { api, ApiError, whenUnauthorized } from "../api/client";
+import type { Me } from "../api/types";
+import { paths, router } from "./router.svelte";
+
+class Session {
+  me = $state.raw<Me | null>(null);
+  /** The first question is answered, or the platform cannot be reached. */
+  known = $state(false);
+  unreachable = $state(false);
+
+  async load(): Promise<void> {
+    whenUnauthorized(() => this.toLogin());
+    try {
+      this.me = await api.me();
+      this.unreachable = false;
+    } catch (error) {
+      this.me = null;
+      this.unreachable = !(error instanceof ApiError) || error.status === 0 || error.status >= 500;
+    }
+    this.known = true;
+  }
+
+  toLogin(): void {
+    this.me = null;
+    if (router.route.name === "login") return;
+    const from = router.url.pathname + router.url.search;
+    router.go(from === "/" ? paths.login : `${paths.login}?to=${encodeURIComponent(from)}`, {
+      replace: true,
+    });
+  }
+
+  /** Log in and go to where the person wanted to be. Throws ApiError. */
+  async login(user: string, password: string): Promise<void> {
+    await api.login(user, password);
+    await this.load();
+    router.go(safeTarget(router.url.searchParams.get("to")), { replace: true });
+  }
+
+  async logout(): Promise<void> {
+    await api.logout();
+    this.me = null;
+    router.go(paths.login);
+  }
+}
+
+/** Only a path of this site: a `to` from elsewhere must not lead away. */
+export function safeTarget(to: string | null): string {
+  if (!to) return paths.overview;
+  const url = new URL(to, location.origin);
+  return to.startsWith("/") && url.origin === location.origin ? url.pathname + url.search : paths.overview;
+}
+
+export const session = new Session();

@@ -1,0 +1,84 @@
+/** The last day of many series for small lines, fetched in batches as they come into view. */
+
+import { SvelteMap } from "svelte/reactivity";
+import { api } from "../api/client";
+import { clock } from "./clock.svelte";
+
+export type Points = [ms: number, value: number | null][];
+
+export const SPARK_SPAN_MS = 86_400_000;
+const EVERY = "30m";
+const EVERY_MS = 1_800_000;
+const WAIT_MS = 120;
+const BATCH_MAX = 40;
+/** How long a line serves before it is asked for again. */
+const FRESH_MS = 120_000;
+const KEEP_MAX = 3_000;
+
+export interface Series {
+  thing: string;
+  property: string;
+}
+
+const keyOf = (series: Series) => `${series.thing}/${series.property}`;
+
+class Sparklines {
+  private readonly lines = new SvelteMap<string, Points>();
+  private readonly askedAt = new Map<string, number>();
+  private wanted: Series[] = [];
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  of(series: Series): Points | undefined {
+    return this.lines.get(keyOf(series));
+  }
+
+  /** These are in view now; a later call takes the place of one not yet sent. */
+  want(list: readonly Series[]): void {
+    const now = clock.read();
+    this.wanted = list.filter((one) => now - (this.askedAt.get(keyOf(one)) ?? -Infinity) > FRESH_MS);
+    clearTimeout(this.timer);
+    if (this.wanted.length) this.timer = setTimeout(() => this.send(), WAIT_MS);
+  }
+
+  private send(): void {
+    // One request asks for things × properties, so those with the same property go together.
+    const byProperty = new Map<string, Series[]>();
+    for (const one of this.wanted) {
+      const list = byProperty.get(one.property);
+      if (list) list.push(one);
+      else byProperty.set(one.property, [one]);
+    }
+    this.wanted = [];
+    for (const [property, list] of byProperty) {
+      for (let start = 0; start < list.length; start += BATCH_MAX) {
+        void this.fetch(
+          property,
+          list.slice(start, start + BATCH_MAX).map((one) => one.thing),
+        );
+      }
+    }
+  }
+
+  private async fetch(property: string, things: string[]): Promise<void> {
+    const now = clock.read();
+    for (const thing of things) this.askedAt.set(keyOf({ thing, property }), now);
+    const from = new Date(Math.floor((now - SPARK_SPAN_MS) / EVERY_MS) * EVERY_MS).toISOString();
+    try {
+      const answer = await api.history({ thing: things, property, from, every: EVERY, aggregate: ["avg"] });
+      if (this.lines.size > KEEP_MAX) this.lines.clear();
+      for (const thing of things) this.lines.set(keyOf({ thing, property }), []);
+      for (const series of answer.series) {
+        const points = series.points.map(([time, value]): Points[number] => [
+          Date.parse(time),
+          typeof value === "number" ? value : null,
+        ]);
+        this.lines.set(keyOf(series), points);
+      }
+    } catch {
+      // A line that is missing is no error worth a message; it is asked for again when next in view.
+      for (const thing of things) this.askedAt.delete(keyOf({ thing, property }));
+    }
+  }
+}
+
+export const sparklines = new Sparklines();

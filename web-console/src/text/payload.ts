@@ -1,0 +1,37 @@
+/** The bytes of a rejected message, for people. */
+
+const HEX_ROW = 16;
+
+/** The API hands the payload over in base64: it may be no text at all. */
+export function payloadBytes(reject: { payload: string }): Uint8Array {
+  try {
+    return Uint8Array.from(atob(reject.payload), (char) => char.charCodeAt(0));
+  } catch {
+    return new TextEncoder().encode(reject.payload);
+  }
+}
+
+/** null when the bytes are no UTF-8 or hold control characters. */
+export function asText(bytes: Uint8Array): string | null {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return /[\u0000-\u0008\u000b\u000c\u000e-\u001f]/.test(text) ? null : text;
+  } catch {
+    return null;
+  }
+}
+
+/** Pairs of digits; in full with offsets, sixteen a row, and the printable characters beside. */
+export function asHex(bytes: Uint8Array, full: boolean): string {
+  const pairs = (part: Uint8Array) => [...part].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+  if (!full) return pairs(bytes);
+  const rows: string[] = [];
+  for (let at = 0; at < bytes.length; at += HEX_ROW) {
+    const part = bytes.subarray(at, at + HEX_ROW);
+    const printable = [...part]
+      .map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : "·"))
+      .join("");
+    rows.push(`${at.toString(16).padStart(6, "0")}  ${pairs(part).padEnd(HEX_ROW * 3 - 1)}  ${printable}`);
+  }
+  return rows.join("\n");
+}
