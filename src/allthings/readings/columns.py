@@ -25,8 +25,8 @@ _Int64 = np.ndarray[Any, np.dtype[np.int64]]
 TIME: Final = pa.timestamp("ns", tz="UTC")
 
 #: Codes of the Python types that JSON decodes to.
-_FLOAT, _INT, _BOOL, _STR, _NULL, _NESTED = range(6)
-_CODES: Final = {float: _FLOAT, int: _INT, bool: _BOOL, str: _STR, type(None): _NULL, dict: _NESTED, list: _NESTED}
+FLOAT, INT, BOOL, STR, NULL, NESTED = range(6)
+_CODES: Final = {float: FLOAT, int: INT, bool: BOOL, str: STR, type(None): NULL, dict: NESTED, list: NESTED}
 _KINDS: Final = np.array([Kind.NUMBER, Kind.NUMBER, Kind.BOOLEAN, Kind.STRING, Kind.JSON, Kind.JSON], dtype=np.uint8)
 
 
@@ -34,16 +34,16 @@ def _fits() -> np.ndarray[Any, np.dtype[np.bool_]]:
     """fits[class, code]: whether a value of that code fits without looking closer (bounds aside)."""
     fits = np.zeros((6, 6), dtype=bool)
     fits[ANY] = True
-    fits[NUMBER, [_FLOAT, _INT]] = True
-    fits[INTEGER, _INT] = True
-    fits[BOOLEAN, _BOOL] = True
-    fits[STRING, _STR] = True
+    fits[NUMBER, [FLOAT, INT]] = True
+    fits[INTEGER, INT] = True
+    fits[BOOLEAN, BOOL] = True
+    fits[STRING, STR] = True
     # null says that there is no value now, which a description of values does not forbid.
-    fits[:, _NULL] = True
+    fits[:, NULL] = True
     return fits
 
 
-_FITS: Final = _fits()
+FITS: Final = _fits()
 
 
 class Fault(NamedTuple):
@@ -90,7 +90,7 @@ class Columns:
             _dictionary(things, plans.things),
             _dictionary(properties, plans.properties),
             pa.array(times, TIME),
-            pa.array(number, pa.float64(), mask=codes > _BOOL),
+            pa.array(number, pa.float64(), mask=codes > BOOL),
             pa.array(text, pa.string()) if text else pa.nulls(len(codes), pa.string()),
             pa.array(_KINDS[codes]),
             pa.array(received[rows], TIME),
@@ -127,9 +127,9 @@ class Columns:
             high = np.concatenate([plan.high for plan in distinct])[cells]
             classes = np.concatenate([plan.classes for plan in distinct])[cells]
             # Comparisons with the NaN of what is no number are false; its type decides.
-            doubtful |= ~_FITS[classes, codes] | (number < low) | (number > high)
-        textual = codes >= _STR
-        big = (codes == _INT) & (np.abs(number) > EXACT_INTEGER_MAX)
+            doubtful |= ~FITS[classes, codes] | (number < low) | (number > high)
+        textual = codes >= STR
+        big = (codes == INT) & (np.abs(number) > EXACT_INTEGER_MAX)
         special = np.flatnonzero(doubtful | textual | big)
         if not len(special):
             return None, [], None
@@ -161,7 +161,7 @@ def _numbers(values: list[Any]) -> tuple[Any, Any]:
     """Per value its code, and its number: NaN for what is none, infinity for an integer that no float reaches."""
     count = len(values)
     codes = np.fromiter(map(_CODES.__getitem__, map(type, values)), np.uint8, count)
-    numeric = codes <= _BOOL
+    numeric = codes <= BOOL
     several = numeric.all()
     chosen = values if several else list(compress(values, numeric.tolist()))
     try:
@@ -196,12 +196,12 @@ def _check(value: Any, kind: PropertyType | None) -> None:
 
 def _text(value: Any, code: int) -> str | None:
     """What is kept as text of a value."""
-    if code == _STR:
+    if code == STR:
         check_text(value)
         return str(value)
-    if code >= _NULL:
+    if code >= NULL:
         return compact_json(value)
-    return str(value) if code == _INT and abs(value) > EXACT_INTEGER_MAX else None
+    return str(value) if code == INT and abs(value) > EXACT_INTEGER_MAX else None
 
 
 def _dictionary(numbers: Any, names: Names) -> pa.DictionaryArray:

@@ -178,6 +178,10 @@ class Plans:
         route.plans[names] = plan
         return plan
 
+    def single(self, thing: str, name: str) -> Plan:
+        """A plan of one property, not remembered."""
+        return self._plan(thing, (name,))
+
     def _plan(self, thing: str, names: tuple[str, ...]) -> Plan:
         self._cells += len(names) + 1
         types = self._types.get(thing, {})

@@ -41,6 +41,8 @@ DECODED_ROWS_MAX: Final = 500_000
 # One bulk upload
 
 UPLOAD_BYTES_MAX: Final = 64 << 20
+#: Of an Arrow upload once it is decompressed.
+UPLOAD_RAW_BYTES_MAX: Final = 256 << 20
 UPLOAD_ROWS_MAX: Final = 1_000_000
 #: Row errors that are listed; the rest is counted.
 UPLOAD_ERRORS_MAX: Final = 1_000

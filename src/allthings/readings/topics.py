@@ -49,10 +49,7 @@ def parse_topic(topic: str) -> Topic:
     if kind not in _NAMED or (kind == "events" and not slash):
         return _UNCLAIMED
     if not valid_thing_name(thing):
-        return Topic(
-            Target.REFUSED,
-            name=f"{thing[:SHOWN_CHARS_MAX]!r} is no thing name: letters, digits and . _ : - only, at most 128",
-        )
+        return Topic(Target.REFUSED, name=bad_thing(thing))
     if not slash:
         return Topic(Target.OBJECT, thing)
     if not valid_property_name(name):
@@ -60,6 +57,15 @@ def parse_topic(topic: str) -> Topic:
     return Topic(_NAMED[kind], thing, name)
 
 
-def bad_name(name: str) -> str:
+def bad_thing(name: object) -> str:
+    """The reason why a thing's name is refused."""
+    return f"{_shown(name)} is no thing name: letters, digits and . _ : - only, 1 to 128"
+
+
+def bad_name(name: object) -> str:
     """The reason why a property's or event's name is refused."""
-    return f"{name[:SHOWN_CHARS_MAX]!r} is no property name: 1 to 128 characters, no '/', no control characters"
+    return f"{_shown(name)} is no property name: 1 to 128 characters, no '/', no control characters"
+
+
+def _shown(name: object) -> str:
+    return repr(name[:SHOWN_CHARS_MAX]) if isinstance(name, str) else "no text"

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from allthings.readings.decoded import Decoded
+from allthings.readings.values import python_value
 from allthings.twin.settings import (
     QUEUE_BLOCKS_MAX,
     QUEUE_ROWS_MAX,
@@ -22,7 +23,7 @@ from allthings.twin.settings import (
     RING_ROWS_MAX,
     UPDATE_VALUES_MAX,
 )
-from allthings.twin.values import CurrentValue, Update, python_value, wrong_clock
+from allthings.twin.values import CurrentValue, Update, wrong_clock
 
 
 class Frame:

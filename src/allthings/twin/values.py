@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from allthings.things.types import Kind
 from allthings.twin.settings import CLOCK_AHEAD_NS_MAX, CLOCK_NS_MIN
 
 Quality = Literal["good", "stale", "clock"]
-
-_EXACT_MAX: Final = 2.0**53
 
 
 class CurrentValue(msgspec.Struct, frozen=True, gc=False):
@@ -38,18 +35,6 @@ class Update(msgspec.Struct, frozen=True):
     position: int
     values: list[CurrentValue]
     gap: bool = False
-
-
-def python_value(number: float | None, text: str | None, kind: int) -> Any:
-    """The value as Python has it: int where it is whole, float, bool, str, or what the JSON says."""
-    if kind == Kind.NUMBER:
-        if text is not None:
-            return int(text)
-        assert number is not None
-        return int(number) if number.is_integer() and abs(number) < _EXACT_MAX else number
-    if kind == Kind.BOOLEAN:
-        return bool(number)
-    return text if kind == Kind.STRING or text is None else msgspec.json.decode(text)
 
 
 def wrong_clock(time_ns: Any, received_ns: Any) -> Any:

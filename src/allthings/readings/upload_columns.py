@@ -1,0 +1,243 @@
+"""Uploads in CSV and Arrow: whole columns at once.
+
+The rules for names, times and values are those of messages; only values that do not obviously fit are looked at one
+by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from allthings.log import block
+from allthings.readings.arrow_bounds import stream_of, uncompressed_bytes
+from allthings.readings.columns import BOOL, FITS, FLOAT, INT, NESTED, NULL, STR, TIME
+from allthings.readings.model import Model
+from allthings.readings.plans import classify
+from allthings.readings.settings import UPLOAD_RAW_BYTES_MAX
+from allthings.readings.topics import bad_name, bad_thing
+from allthings.readings.upload_result import Errors, Upload
+from allthings.readings.upload_rows import check_rows
+from allthings.readings.upload_times import times_of
+from allthings.readings.upload_values import Mask, Values, from_column, from_pair, from_texts
+from allthings.readings.values import python_value
+from allthings.things.errors import BadInputError, LimitExceededError
+from allthings.things.names import valid_property_name, valid_thing_name
+from allthings.things.types import Kind, PropertyType
+from allthings.things.values import check_value
+
+_COLUMNS: Final = ("thing", "property", "time", "value")
+#: By Kind; whole numbers count as integers.
+_CODES: Final = np.array([FLOAT, BOOL, STR, NESTED])
+#: Row errors of a CSV file that has lines of another length are numbered from the header on.
+_HEADER_LINES: Final = 1
+_DAMAGE: Final = (pa.ArrowException, ValueError, OSError, StopIteration, MemoryError, KeyError, TypeError)
+
+
+def parse_csv(data: bytes, received_ns: int, model: Model) -> Upload:
+    """A header with thing, property, value and perhaps time in any order; other columns are passed over.
+
+    Lines with more or fewer fields than the header are refused, the others are taken.
+    """
+    # A field may hold line breaks, so this is no count of rows, but it bounds them before memory is used.
+    check_rows(data.count(b"\n") // 4, "rows")
+    errors = Errors()
+    skipped: list[int] = []
+
+    def skip(row: pyarrow.csv.InvalidRow) -> str:
+        skipped.append(row.number - _HEADER_LINES - 1)
+        errors.add(skipped[-1] + 1, f"{row.actual_columns} fields, the header has {row.expected_columns}")
+        return "skip"
+
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.py_buffer(data),
+            # One thread, so that skipped lines are numbered.
+            read_options=pyarrow.csv.ReadOptions(use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(_COLUMNS, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise BadInputError(f"the CSV cannot be read: {error}") from None
+    check_rows(table.num_rows, "rows")
+    rows = np.delete(np.arange(table.num_rows + len(skipped)), skipped) + 1
+    sheet = _Sheet(table, ("thing", "property", "value"), rows, errors)
+    return sheet.upload(lambda as_text: from_texts(sheet.column("value"), as_text), received_ns, model)
+
+
+def parse_arrow(data: bytes, received_ns: int, model: Model) -> Upload:
+    """An IPC stream or file with thing, property, perhaps time, and value, or number and text.
+
+    Raises LimitExceededError for one that would be too large once decompressed.
+    """
+    try:
+        stream = stream_of(data)
+        size = uncompressed_bytes(stream)
+        if size > UPLOAD_RAW_BYTES_MAX:
+            raise LimitExceededError(
+                f"{size:,} bytes once decompressed, more than {UPLOAD_RAW_BYTES_MAX:,}: send it in several"
+            )
+        with pa.ipc.open_stream(stream) as reader:
+            table = reader.read_all()
+        check_rows(table.num_rows, "rows")
+        table.validate(full=True)
+    except _DAMAGE as error:
+        raise BadInputError(f"the Arrow stream cannot be read: {error}") from None
+    names = table.schema.names
+    paired = "value" not in names and "number" in names
+    needed = ("thing", "property", "number" if paired else "value")
+    sheet = _Sheet(table, needed, np.arange(table.num_rows) + 1, Errors())
+
+    def values(as_text: Mask | None) -> Values:
+        if not paired:
+            return from_column(sheet.column("value"))
+        text = sheet.column("text") if "text" in names else pa.nulls(table.num_rows, pa.string())
+        return from_pair(sheet.column("number"), text)
+
+    try:
+        return sheet.upload(values, received_ns, model)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BadInputError(f"a column of the Arrow stream cannot be read: {error}") from None
+
+
+class _Sheet:
+    """A table on its way to readings. `rows`: per row its number for people."""
+
+    def __init__(self, table: pa.Table, needed: Iterable[str], rows: Any, errors: Errors) -> None:
+        names = table.schema.names
+        for name in (*needed, *(("time",) if "time" in names else ())):
+            if names.count(name) != 1:
+                fault = "is missing" if name not in names else "is there more than once"
+                raise BadInputError(f"the column {name!r} {fault}; the columns are {', '.join(names)[:200]}")
+        self._table = table
+        self._rows = rows
+        self._errors = errors
+        self._keep = np.ones(table.num_rows, np.bool_)
+
+    def column(self, name: str) -> pa.Array:
+        """A column in one piece."""
+        found = self._table.column(name).combine_chunks()
+        # combine_chunks gives a chunked array where one piece could not hold it.
+        return pa.concat_arrays(found.chunks) if isinstance(found, pa.ChunkedArray) else found
+
+    def upload(self, values_of: Callable[[Mask | None], Values], received_ns: int, model: Model) -> Upload:
+        """The readings. `values_of` is given the rows whose property is declared a string (None: none is)."""
+        count = self._table.num_rows
+        things = self._names("thing", valid_thing_name, bad_thing)
+        properties = self._names("property", valid_property_name, bad_name)
+        times, faults = times_of(
+            self.column("time") if "time" in self._table.schema.names else None, count, received_ns
+        )
+        self._refuse_all(faults)
+        types = _Types(things, properties, model)
+        values = values_of(types.as_text())
+        self._refuse_all(values.faults)
+        for row in types.doubtful(values, self._keep):
+            value = python_value(*_parts(values, row))
+            kind = types.of(row)
+            if kind is not None and (reason := check_value(value, kind)):
+                self._refuse(row, reason)
+
+        received = np.full(count, received_ns, np.int64)
+        batch = pa.RecordBatch.from_arrays(
+            [
+                things,
+                properties,
+                pa.array(times, TIME),
+                pa.array(
+                    values.numbers, pa.float64(), mask=(values.kinds == Kind.STRING) | (values.kinds == Kind.JSON)
+                ),
+                values.texts,
+                pa.array(values.kinds),
+                pa.array(received, TIME),
+            ],
+            schema=block.READINGS,
+        )
+        return self._errors.upload(batch if self._keep.all() else batch.filter(pa.array(self._keep)))
+
+    def _names(self, name: str, valid: Callable[[object], bool], reason: Callable[[object], str]) -> pa.DictionaryArray:
+        column = self.column(name)
+        try:
+            encoded = column.cast(pa.string()).dictionary_encode()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise BadInputError(f"the column {name!r} holds no texts but {column.type}") from None
+        names = encoded.dictionary.to_pylist()
+        bad = np.array([not valid(one) for one in names] + [True], np.bool_)
+        indices = pc.fill_null(encoded.indices, len(names)).to_numpy(zero_copy_only=False)
+        for row in np.flatnonzero(bad[indices]).tolist():
+            place = indices[row]
+            self._refuse(row, reason(names[place] if place < len(names) else None))
+        if encoded.null_count:
+            # A row that is refused needs some name until it is dropped.
+            return pa.DictionaryArray.from_arrays(
+                pa.array(indices.astype(np.int32)), pa.concat_arrays([encoded.dictionary, pa.array([""])])
+            )
+        return encoded
+
+    def _refuse_all(self, faults: list[tuple[int, str]]) -> None:
+        for row, reason in faults:
+            self._refuse(row, reason)
+
+    def _refuse(self, row: int, reason: str) -> None:
+        """Refuse a row (from 0); only its first fault is told."""
+        if self._keep[row]:
+            self._keep[row] = False
+            self._errors.add(int(self._rows[row]), reason)
+
+
+def _parts(values: Values, row: int) -> tuple[float, str | None, int]:
+    return float(values.numbers[row]), values.texts[row].as_py(), int(values.kinds[row])
+
+
+class _Types:
+    """The declared type of each row's property, looked up once per series."""
+
+    def __init__(self, things: pa.DictionaryArray, properties: pa.DictionaryArray, model: Model) -> None:
+        thing_names, property_names = things.dictionary.to_pylist(), properties.dictionary.to_pylist()
+        self._types: list[PropertyType | None] = []
+        self._series: Any = None
+        if not any(name in model.types for name in thing_names):
+            return
+        width = max(len(property_names), 1)
+        pairs = things.indices.to_numpy().astype(np.int64) * width + properties.indices.to_numpy()
+        distinct, self._series = np.unique(pairs, return_inverse=True)
+        self._types = [
+            model.types.get(thing_names[pair // width], {}).get(property_names[pair % width])
+            for pair in distinct.tolist()
+        ]
+
+    def of(self, row: int) -> PropertyType | None:
+        kind: PropertyType | None = self._types[self._series[row]]
+        return kind
+
+    def as_text(self) -> Mask | None:
+        """The rows whose property is declared a string; None when none is."""
+        strings = np.array([kind is not None and kind.type == "string" for kind in self._types], np.bool_)
+        if not strings.any():
+            return None
+        found: Mask = strings[self._series]
+        return found
+
+    def doubtful(self, values: Values, keep: Mask) -> list[int]:
+        """The rows, of those kept, whose values do not obviously fit."""
+        if not self._types:
+            return []
+        classified = [classify(kind) for kind in self._types]
+        classes, low, high = (np.array(column)[self._series] for column in zip(*classified, strict=True))
+        numbers = values.numbers
+        codes = _CODES[values.kinds]
+        with np.errstate(invalid="ignore"):
+            codes[(values.kinds == Kind.NUMBER) & (numbers == np.floor(numbers))] = INT
+            codes[
+                pc.fill_null(pc.equal(values.texts, "null"), False).to_numpy(zero_copy_only=False) & (codes == NESTED)
+            ] = NULL
+            outside = (numbers < low) | (numbers > high)
+        rows: list[int] = np.flatnonzero((~FITS[classes, codes] | outside) & keep).tolist()
+        return rows
