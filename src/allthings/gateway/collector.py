@@ -184,7 +184,8 @@ class Collector:
             await self._wake.wait()
             await self._linger()
             await self._open.wait()
-            await self._append()
+            if self._gathering.messages:
+                await self._append()
         while self._gathering.messages:
             await self._append()
 
