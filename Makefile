@@ -20,7 +20,7 @@ ARGS ?=
 NODE := scripts/with-node
 CONSOLE_SOURCES := $(shell find web-console -type f -not -path '*/node_modules/*' -not -path '*/.*' 2>/dev/null)
 
-.PHONY: help setup demo test lint fmt bench soak docs console console-check screenshots lock clean
+.PHONY: help setup demo test lint fmt bench soak docs reference console console-check screenshots lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1 /p' $(MAKEFILE_LIST) | awk '{name=$$1; $$1=""; printf "  make %-14s%s\n", name, $$0}'
@@ -87,6 +87,9 @@ docs: $(READY)  ## build the documentation into site/
 screenshots: $(READY) $(STATIC)  ## pictures of the console in docs/images, from a demo of its own
 	@scripts/system-packages chromium
 	$(PY) scripts/screenshots.py $(ARGS)
+
+reference: $(READY)  ## write the pages of the documentation that follow from the program
+	$(PY) scripts/make_reference.py
 
 # No index address may stand in the lock: the hashes say what is meant, wherever it comes from.
 lock: | $(BIN)/uv  ## resolve the dependencies again

@@ -18,6 +18,9 @@ from allthings.things.errors import AllthingsError
 
 #: In the order of `allthings --help`.
 COMMANDS: Final = (
+    "up",
+    "demo",
+    "up",
     "things",
     "history",
     "query",

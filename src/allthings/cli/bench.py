@@ -28,7 +28,8 @@ def bench(
 ) -> None:
     """Measure what a running platform takes.
 
-    Publishes at QoS 1 for a while (three values a message), then waits until every value can be asked for. The publisher shares this machine with the platform, so the figures are those of both together.
+    Publishes at QoS 1 for a while (three values a message), then waits until every value can be asked for. The
+    publisher shares this machine with the platform, so the figures are those of both together.
 
     Example: allthings bench --connections 50 --seconds 20
     """

@@ -24,7 +24,8 @@ def doctor(
 ) -> None:
     """Say whether all is well, and what to do.
 
-    Looks at settings, versions, disk, ports, clock, and the health of each part of a running platform. Works also when the platform is down. Exit status 1 when something fails.
+    Looks at settings, versions, disk, ports, clock, and the health of each part of a running platform. Works also
+    when the platform is down. Exit status 1 when something fails.
 
     Example: allthings doctor --data /var/lib/allthings
     """

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from allthings.cli.options import DEFAULT_URL, From, Json, To, Token, Url, moment
 
-if TYPE_CHECKING:
-    from allthings.cli.client import Client, Params
+#: What a terminal gets unless it asks for more.
+TABLE_ROWS = 1000
 
 
 class Format(StrEnum):
@@ -40,7 +40,10 @@ def history(
     points: Annotated[
         int | None, typer.Option(help="Thin out to about this many points that look the same (LTTB).", min=3)
     ] = None,
-    limit: Annotated[int, typer.Option(help="Points of each series at most; 0 is all.", min=0)] = 1000,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Rows of each series at most, 0: all. Default: 1000 for a table.", min=0, show_default=False),
+    ] = None,
     format_: Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")] = Format.TABLE,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)
@@ -54,6 +57,8 @@ def history(
     Example: allthings history room-1 co2 --from 7d --every 1h --aggregate avg --aggregate max
     """
     from allthings.cli.client import Client
+    from allthings.cli.output import remark
+    from allthings.cli.pages import arrow_pages, collect, open_sink, save
 
     params: dict[str, Any] = {
         "thing": [thing],
@@ -65,51 +70,46 @@ def history(
         "points": points,
     }
     chosen = Format.JSON if as_json else format_
+    if limit is None:
+        limit = TABLE_ROWS if chosen is Format.TABLE else 0
     with Client(url, token) as client:
-        if chosen in (Format.TABLE, Format.JSON):
-            _write_json(_collect(client, params, limit), chosen, output)
+        if chosen is Format.TABLE:
+            _show(collect(client, params, limit))
+        elif chosen is Format.JSON:
+            _write_json(collect(client, params, limit), output)
         else:
-            _save(client, params, chosen, limit, output)
+            sink = open_sink(output, binary=chosen is not Format.CSV)
+            rows = save(arrow_pages(client, params, limit), chosen, sink)
+            sink.flush()
+            if output:
+                sink.close()
+                remark(f"{rows} rows in {output}")
 
 
-def _collect(client: Client, params: Params, limit: int) -> dict[str, Any]:
-    """All pages up to the limit, with each series in one piece."""
-    series: dict[tuple[str, str], dict[str, Any]] = {}
-    after: str | None = None
-    while True:
-        answer = client.get("/api/history", {**params, "limit": limit or None, "next": after})
-        for part in answer["series"]:
-            known = series.setdefault((part["thing"], part["property"]), {**part, "points": []})
-            known["points"] += part["points"]
-        after = answer.get("next")
-        if not after or (limit and all(len(one["points"]) >= limit for one in series.values())):
-            break
-    for one in series.values():
-        one["points"] = one["points"][: limit or None]
-    return {"series": list(series.values()), "next": after}
+def _write_json(found: dict[str, Any], output: Path | None) -> None:
+    import orjson
 
+    from allthings.cli.output import write_json
+    from allthings.cli.pages import open_sink
 
-def _write_json(found: dict[str, Any], chosen: Format, output: Path | None) -> None:
-    from allthings.cli.output import remark, write_json, write_table
-
-    if chosen is Format.JSON:
-        if output:
-            import orjson
-
-            output.write_bytes(orjson.dumps(found))
-        else:
-            write_json(found)
+    if output is None:
+        write_json(found)
         return
+    with open_sink(output, binary=False) as sink:
+        sink.write(orjson.dumps(found))
+
+
+def _show(found: dict[str, Any]) -> None:
+    from allthings.cli.output import remark, write_line, write_table
+
     if not any(series["points"] for series in found["series"]):
         remark("no readings in this time")
     for series in found["series"]:
-        unit = f" [{series['unit']}]" if series.get("unit") else ""
-        columns = [
-            series["columns"][0],
-            *(f"{series['property']}{unit}" if name == "value" else f"{name}{unit}" for name in series["columns"][1:]),
-        ]
-        remark(f"{series['thing']} {series['property']}")
+        unit = f" [{series['unit']}]" if series["unit"] else ""
+        write_line(f"{series['thing']} {series['property']}{unit}")
+        columns = series["columns"]
         write_table(columns, series["points"], right=columns[1:])
+        write_line("")
     if found["next"]:
         remark("there is more: --limit 0 shows all")
 

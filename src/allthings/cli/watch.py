@@ -69,8 +69,8 @@ def _values(client: Client, things: list[str], properties: list[str], count: int
                 reached = True
                 for event in events(response.iter_lines(), last_id):
                     last_id = event.id
-                    if event.name == "lagged":
-                        remark("some values were passed over: this terminal is slower than the feed")
+                    if event.name == "gap":
+                        remark("some values were passed over; the history has them")
                     if event.name != "values":
                         continue
                     for value in orjson.loads(event.data)["values"]:

@@ -17,7 +17,7 @@ from allthings.scenes.demo.settings import UPLOAD_PAUSE_S, UPLOAD_ROWS_MAX, UPLO
 from allthings.things.times import NS_PER_S, parse_time
 
 ARROW = "application/vnd.apache.arrow.stream"
-_NAMES = pa.dictionary(pa.int32(), pa.string())
+TIME = pa.timestamp("ns", tz="UTC")
 
 
 def register(client: httpx.Client, groups: tuple[Group, ...]) -> int:
@@ -33,15 +33,21 @@ def register(client: httpx.Client, groups: tuple[Group, ...]) -> int:
 
 
 def newest(client: httpx.Client, groups: tuple[Group, ...]) -> dict[str, int]:
-    """The time of the newest reading of each thing that has one, in seconds since the epoch."""
-    names = [thing.name for group in groups for thing in group.things]
-    answer = client.get("/api/current", params={"thing": names})
+    """Up to when the history of each thing is whole, in seconds since the epoch; things without any are left out.
+
+    That is the newest reading of the property that is furthest behind: a run may have ended between two uploads.
+    """
+    things = {thing.name: thing for group in groups for thing in group.things}
+    answer = client.get("/api/current", params={"thing": list(things)})
     answer.raise_for_status()
-    found: dict[str, int] = {}
+    found: dict[str, dict[str, int]] = {}
     for value in answer.json()["values"]:
-        seconds = parse_time(value["time"]) // NS_PER_S
-        found[value["thing"]] = max(seconds, found.get(value["thing"], seconds))
-    return found
+        found.setdefault(value["thing"], {})[value["property"]] = parse_time(value["time"]) // NS_PER_S
+    return {
+        name: min(times.values())
+        for name, times in found.items()
+        if times.keys() >= set(things[name].recording.values.column_names)
+    }
 
 
 class _Rate(ProgressColumn):
@@ -64,7 +70,7 @@ def fill(client: httpx.Client, groups: tuple[Group, ...], seams: dict[str, Seam]
             after_s = known.get(thing.name, -1 << 62)
             rows, times = history(thing.recording.clock_s, group.span, seams[group.name], after_s)
             parts.append((thing, rows, times))
-    total = sum(len(rows) * thing.recording.values.num_columns for thing, rows, _ in parts)
+    total: int = sum(len(rows) * thing.recording.values.num_columns for thing, rows, _ in parts)
     if not total:
         return 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
@@ -74,27 +80,50 @@ def fill(client: httpx.Client, groups: tuple[Group, ...], seams: dict[str, Seam]
             for table in uploads(thing.name, thing.recording, rows, times):
                 _post(client, table)
                 progress.advance(task, table.num_rows)
+        progress.update(task, completed=total)
     return total
 
 
 def uploads(thing: str, recording: Recording, rows: Seconds, times: Seconds) -> Iterator[pa.Table]:
-    """Tables of readings (`thing`, `property`, `time`, `number`, `text`, `kind`), one row a value, oldest first."""
+    """Tables of `thing`, `property`, `time` and `value`, oldest first; one for numbers, truths and texts each, since
+    a column has one type."""
     for start in range(0, len(rows), UPLOAD_ROWS_MAX):
-        chosen, when = rows[start : start + UPLOAD_ROWS_MAX], times[start : start + UPLOAD_ROWS_MAX]
-        taken = recording.values.take(pa.array(chosen))
-        yield pa.concat_tables(_column(thing, name, taken.column(name), when) for name in taken.column_names)
+        values = recording.values.take(pa.array(rows[start : start + UPLOAD_ROWS_MAX]))
+        when = pa.array(times[start : start + UPLOAD_ROWS_MAX] * NS_PER_S, TIME)
+        by_type: dict[pa.DataType, list[pa.Table]] = {}
+        for name, column in zip(values.column_names, values.columns, strict=True):
+            type_ = pa.float64() if pa.types.is_integer(column.type) else column.type
+            by_type.setdefault(type_, []).append(_long(thing, name, column.cast(type_).combine_chunks(), when))
+        yield from map(pa.concat_tables, by_type.values())
 
 
-def _column(thing: str, name: str, values: pa.ChunkedArray, when: Seconds) -> pa.Table:
-    raise NotImplementedError
+def _long(thing: str, name: str, values: pa.Array, when: pa.Array) -> pa.Table:
+    """The values that are there, one a row."""
+    there = values.is_valid()
+    values, when = values.filter(there), when.filter(there)
+    zeros = pa.nulls(len(values), pa.int32()).fill_null(0)
+    return pa.table(
+        {
+            "thing": pa.DictionaryArray.from_arrays(zeros, [thing]),
+            "property": pa.DictionaryArray.from_arrays(zeros, [name]),
+            "time": when,
+            "value": values,
+        }
+    )
+
+
+def encoded(table: pa.Table) -> bytes:
+    """A table as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table.unify_dictionaries())
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _post(client: httpx.Client, table: pa.Table) -> None:
     """One upload; it is on disk when this returns. A platform that is busy is given time."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    body = sink.getvalue().to_pybytes()
+    body = encoded(table)
     for remaining in reversed(range(UPLOAD_TRIES_MAX)):
         try:
             answer = client.post(

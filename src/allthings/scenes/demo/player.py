@@ -38,29 +38,27 @@ def messages(thing: DemoThing, group: Group, seam: Seam, speed: float | None) ->
         yield Message(msgspec.json.encode(payload), pause_s)
 
 
-async def play(
-    thing: DemoThing, sequence: Iterator[Message], host: str, port: int, token: str | None, delay_s: float
-) -> None:
-    """Send for ever, one message after the other's acknowledgement; a lost connection is made again."""
+async def play(thing: DemoThing, sequence: Iterator[Message], host: str, port: int, delay_s: float) -> None:
+    """Send for ever, one message after the other's acknowledgement; after a lost connection the last one again."""
     await asyncio.sleep(delay_s)
     topic = f"things/{thing.name}/properties"
     loop = asyncio.get_running_loop()
-    pause_s = RECONNECT_S_MIN
-    due = loop.time()
+    reconnect_s = RECONNECT_S_MIN
+    message = next(sequence)
     while True:
         try:
-            async with aiomqtt.Client(
-                host, port, identifier=f"demo-{thing.name}", username=thing.name if token else None, password=token
-            ) as client:
-                pause_s = RECONNECT_S_MIN
-                for message in sequence:
+            async with aiomqtt.Client(host, port, identifier=f"demo-{thing.name}") as client:
+                reconnect_s = RECONNECT_S_MIN
+                due = loop.time()
+                while True:
                     await client.publish(topic, message.payload, qos=1)
                     # The pace holds over time; what a slow moment missed is not caught up in a burst.
                     due = max(due + message.pause_s, loop.time())
+                    message = next(sequence)
                     await asyncio.sleep(due - loop.time())
         except aiomqtt.MqttError:
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, RECONNECT_S_MAX)
+            await asyncio.sleep(reconnect_s)
+            reconnect_s = min(reconnect_s * 2, RECONNECT_S_MAX)
 
 
 async def play_all(
@@ -72,4 +70,4 @@ async def play_all(
             for place, thing in enumerate(group.things):
                 sequence = messages(thing, group, seams[group.name], speed)
                 delay_s = group.pace_s * place / len(group.things)
-                tasks.create_task(play(thing, sequence, host, port, None, delay_s))
+                tasks.create_task(play(thing, sequence, host, port, delay_s))
