@@ -8,6 +8,7 @@ a bound, and a refusal says which rule and which value in one line.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -105,7 +106,7 @@ def shown(value: object) -> str:
 def compilable_pattern(pattern: str) -> bool:
     """Whether a regular expression can be matched in linear time: RE2 syntax, no look-around, no back-references."""
     try:
-        pc.match_substring_regex(pa.scalar("", pa.string()), pattern)
+        _matches("", pattern)
     except pa.ArrowInvalid:
         return False
     return True
@@ -152,9 +153,17 @@ def _check_string(value: str, schema: Mapping[str, Any]) -> str:
     if "maxLength" in schema and len(value) > schema["maxLength"]:
         return f"maxLength is {schema['maxLength']}, got {len(value)} characters"
     pattern = schema.get("pattern")
-    if pattern is not None and not pc.match_substring_regex(pa.scalar(value, pa.string()), pattern).as_py():
+    if pattern is not None and not _matches(value, pattern):
         return f"pattern is {shown(pattern)}, got {shown(value)}"
     return ""
+
+
+def _matches(text: str, pattern: str) -> bool:
+    data = text.encode(errors="replace")
+    # From buffers, because pa.scalar and pa.array load pandas first.
+    offsets = pa.py_buffer(struct.pack("<ii", 0, len(data)))
+    array = pa.StringArray.from_buffers(1, offsets, pa.py_buffer(data))
+    return bool(pc.match_substring_regex(array, pattern)[0].as_py())
 
 
 def _check_array(value: list[Any], schema: Mapping[str, Any], where: str, depth: int) -> str:
