@@ -20,7 +20,6 @@ from allthings.things.errors import AllthingsError
 COMMANDS: Final = (
     "up",
     "demo",
-    "up",
     "things",
     "history",
     "query",

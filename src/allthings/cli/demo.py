@@ -1,4 +1,4 @@
-"""`allthings demo`: the platform with recorded things that replay as live devices."""
+"""`allthings demo`: the platform with things that replay real recordings."""
 
 from __future__ import annotations
 
@@ -10,26 +10,14 @@ import typer
 from allthings.cli.up import ClickHouse, Data, Database, Host, HttpPort, MqttPort, Nats, flags
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from allthings.runtime.child import ChildSpec
-
-
-def player(http: str, mqtt: str, speed: float | None) -> ChildSpec:
-    """The process that fills in the things' past and plays their present, against these addresses."""
-    from allthings.runtime.child import ChildSpec
-
-    argv = [sys.executable, "-m", "allthings.scenes.demo", "--http", http, "--mqtt", mqtt]
-    if speed is not None:
-        argv += ["--speed", str(speed)]
-    return ChildSpec("demo", argv)
 
 
 def register(app: typer.Typer) -> None:
     @app.command()
     def demo(
-        speed: Annotated[
-            float | None,
-            typer.Option(help="Times faster than recorded; default: each thing sends every 1 to 5 s.", min=0.001),
-        ] = None,
         data: Data = None,
         host: Host = None,
         http_port: HttpPort = None,
@@ -37,17 +25,27 @@ def register(app: typer.Typer) -> None:
         nats: Nats = None,
         clickhouse: ClickHouse = None,
         database: Database = None,
+        speed: Annotated[
+            float | None,
+            typer.Option("--speed", min=0.001, help="Times faster than recorded; default: a pace one can watch."),
+        ] = None,
     ) -> None:
-        """Start the platform with real recordings as live things.
+        """Start the platform, open on loopback, with things that replay real recordings.
 
-        The same as `allthings up --open`, with the things of a university building, a machine that fails, utility
-        meters, an air station, a sensor network and a city's pedestrian counters. The first start fills in weeks to
-        years of their past; the next ones only what is missing since then.
+        The past is filled in first, so that the recordings end now; then they go on live over MQTT. A second start on
+        the same data goes on where the first one was.
 
-        Example: allthings demo --data ./data/demo --speed 60
+        Example: allthings demo --data ./demo --http-port 8484
         """
+        from allthings.runtime.child import ChildSpec
         from allthings.runtime.settings import load
         from allthings.runtime.up import run_up
+
+        def player(http: str, mqtt: str) -> Sequence[ChildSpec]:
+            argv = [sys.executable, "-m", "allthings.scenes.demo", "--http", http, "--mqtt", mqtt]
+            if speed is not None:
+                argv += ["--speed", str(speed)]
+            return [ChildSpec("demo", argv, may_finish=True, stop_within_s=2)]
 
         given = flags(
             data=data,
@@ -59,4 +57,4 @@ def register(app: typer.Typer) -> None:
             clickhouse=clickhouse,
             database=database,
         )
-        run_up(load(given), on_ready=lambda http, mqtt: [player(http, mqtt, speed)])
+        run_up(load(given), on_ready=player)

@@ -27,6 +27,7 @@ def set_up(role: str) -> Settings:
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("nats").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     # Everything imported so far lives for ever: full collections need not look at it.
     gc.freeze()

@@ -1,0 +1,254 @@
+"""The platform's process: historian, twin and web in one, since an embedded history has one process.
+
+Start: registry, history, log; the twin from the history; then ingest, twin and web side by side. Stop: the web first,
+then ingest finishes what it has read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Coroutine
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import uvicorn
+import uvloop
+
+from allthings.console import static_dir
+from allthings.gateway.statistics import GatewayReport
+from allthings.historian.errors import LogReplacedError
+from allthings.historian.history import History
+from allthings.historian.ingest import CONSUMER as HISTORIAN
+from allthings.historian.ingest import Ingest
+from allthings.historian.retention import Keep, Retention
+from allthings.log.errors import LogUnavailableError
+from allthings.log.stream import Log
+from allthings.readings.decoder import Decoder
+from allthings.readings.model import Model
+from allthings.registry.registry import Registry
+from allthings.runtime.child import exit_unusable, tell_ready
+from allthings.runtime.process import connect_log, set_up
+from allthings.runtime.settings import Settings
+from allthings.runtime.up import ADDRESS_VARIABLE, LISTENER_VARIABLE, read_state
+from allthings.things.errors import AllthingsError
+from allthings.things.times import now_ns
+from allthings.twin import run as twin_run
+from allthings.twin.twin import Twin
+from allthings.web.app import create_app
+from allthings.web.services import PlatformStats, Role, Services
+from allthings.web.settings import WebSettings
+
+_LOGGER = logging.getLogger(__name__)
+_MODEL_EVERY_S = 1.0
+_TELL_POSITION_EVERY_S = 0.1
+_STATE_EVERY_S = 1.0
+_TRIM_EVERY_S = 60.0
+_RETAIN_EVERY_S = 3600.0
+_STOP_WEB_WITHIN_S = 2
+
+
+class Platform:
+    """The parts, opened in order; `run` keeps them going until `stop` is set."""
+
+    def __init__(self, settings: Settings, log: Log, stop: asyncio.Event) -> None:
+        self._settings = settings
+        self._log = log
+        self._stop = stop
+        self._registry = Registry(settings.database_url)
+        self._history = History(settings.clickhouse_dsn)
+        self._model = Model()
+        self._model_version = -1
+        self._decoder = Decoder(lambda: self._model)
+        self._twin = Twin(now_ns)
+        self._ingest = Ingest(self._log, self._decoder, self._history)
+        self._stats = PlatformStats(ready=False)
+
+    async def open(self) -> None:
+        """Bring the databases up to date and load what is current. Raises AllthingsError."""
+        await asyncio.to_thread(self._registry.migrate)
+        if not self._settings.open:
+            password = await asyncio.to_thread(self._registry.users.ensure_admin)
+            if password is not None:
+                print(f"administrator created: user admin, password {password} (shown only now)", flush=True)  # noqa: T201
+        await self._renew_model()
+        await asyncio.to_thread(self._history.open)
+        finished = await self._log.position(HISTORIAN)
+        self._twin.load(await asyncio.to_thread(self._history.current), finished)
+
+    async def run(self) -> None:
+        """Serve until `stop` is set."""
+        server = _server(self._app())
+        listener = socket.socket(fileno=int(os.environ[LISTENER_VARIABLE]))
+        async with asyncio.TaskGroup() as tasks:
+            consumers = [
+                tasks.create_task(self._ingest.run(self._stop), name="historian"),
+                tasks.create_task(
+                    twin_run.run(
+                        self._log,
+                        self._decoder,
+                        self._twin,
+                        self._registry.things.observe,
+                        stop=self._stop,
+                        clock=now_ns,
+                    ),
+                    name="twin",
+                ),
+            ]
+            beside = [
+                tasks.create_task(_every(_MODEL_EVERY_S, self._renew_model, "model")),
+                tasks.create_task(_every(_TELL_POSITION_EVERY_S, self._tell_position, "position")),
+                tasks.create_task(_every(_STATE_EVERY_S, self._read_state, "state")),
+                tasks.create_task(_every(_TRIM_EVERY_S, self._trim_log, "trim")),
+                tasks.create_task(_every(_RETAIN_EVERY_S, self._retain, "retention")),
+                tasks.create_task(self._follow_gateways()),
+            ]
+            serving = tasks.create_task(server.serve(sockets=[listener]), name="web")
+            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0.01)
+            self._stats.ready = True
+            tell_ready()
+            await self._stop.wait()
+            self._stats.ready = False
+            server.should_exit = True
+            await asyncio.wait([serving, *consumers])
+            for task in beside:
+                task.cancel()
+
+    async def close(self) -> None:
+        """Close what `open` opened."""
+        await self._decoder.close()
+        await asyncio.to_thread(self._history.close)
+        self._registry.close()
+
+    def _app(self) -> Any:
+        addresses = json.loads(os.environ[ADDRESS_VARIABLE])
+        mqtt = urlsplit(addresses["mqtt"])
+        return create_app(
+            Services(
+                registry=self._registry,
+                history=self._history,
+                twin=self._twin,
+                log=self._log,
+                decoder=self._decoder,
+                settings=WebSettings(
+                    data_dir=self._settings.data,
+                    started_ns=now_ns(),
+                    open=self._settings.open,
+                    static_dir=static_dir(),
+                    mqtt_host=mqtt.hostname or "127.0.0.1",
+                    mqtt_port=mqtt.port or 1883,
+                ),
+                stats=self._stats,
+            )
+        )
+
+    # What is done now and then
+
+    async def _renew_model(self) -> None:
+        version = await asyncio.to_thread(self._registry.things.version)
+        if version != self._model_version:
+            self._model = Model(await asyncio.to_thread(self._registry.things.all_types))
+            self._model_version = version
+
+    async def _tell_position(self) -> None:
+        """Gateways slow devices down when the historian moves but lags (gateway.flow)."""
+        await self._log.publish_note(f"position.{HISTORIAN}", str(self._ingest.sequence).encode())
+
+    async def _read_state(self) -> None:
+        state = await asyncio.to_thread(read_state, self._settings.data)
+        self._stats.roles = msgspec.convert(state.get("roles", []), list[Role], strict=False)
+        rate, totals = self._twin.rates(), self._twin.totals()
+        self._stats.rates = msgspec.convert(msgspec.structs.asdict(rate), type(self._stats.rates), strict=False)
+        self._stats.totals.unclaimed = totals.unclaimed
+
+    async def _trim_log(self) -> None:
+        finished = await self._log.position(HISTORIAN)
+        dropped = await self._log.trim(
+            finished,
+            now_ns(),
+            keep_age_s=self._settings.log_keep_days * 86_400,
+            keep_bytes=int(self._settings.log_keep_gb * 1024**3),
+        )
+        if dropped:
+            _LOGGER.info("the log dropped %d old blocks, all of them in the history", dropped)
+
+    async def _retain(self) -> None:
+        keep = Keep(raw_days=round(self._settings.keep_raw_days), minutes_days=round(self._settings.keep_1m_days))
+        await asyncio.to_thread(self._history.retain, now_ns(), Retention(keep))
+
+    async def _follow_gateways(self) -> None:
+        connections: dict[str, int] = {}
+        async for note in self._log.notes("stats.*"):
+            report = msgspec.json.decode(note, type=GatewayReport)
+            connections[report.source] = report.connections
+            self._stats.connections = sum(connections.values())
+
+
+async def _every(seconds: float, work: Any, name: str) -> None:
+    """Do a piece of work again and again; what fails is said and tried again."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except LogUnavailableError as error:
+            _LOGGER.info("%s: %s", name, error.detail)
+        except Exception:
+            _LOGGER.exception("%s failed; it will be tried again", name)
+
+
+def _server(app: Any) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_WEB_WITHIN_S,
+        timeout_keep_alive=75,
+        backlog=2048,
+    )
+    server = uvicorn.Server(config)
+    # The signals are ours.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+    return server
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    log = await connect_log(settings)
+    platform = Platform(settings, log, stop)
+    try:
+        await platform.open()
+    except AllthingsError as error:
+        exit_unusable(error.detail)
+    try:
+        await platform.run()
+    except* LogReplacedError as errors:
+        exit_unusable(str(errors.exceptions[0]))
+    finally:
+        await platform.close()
+        await log.close()
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = set_up("platform")
+    running: Coroutine[Any, Any, None] = _run(settings)
+    uvloop.run(running)
+
+
+if __name__ == "__main__":
+    main()
