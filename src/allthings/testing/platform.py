@@ -82,9 +82,13 @@ class Platform:
     # -- start and stop -----------------------------------------------------------------------------------------
 
     def start(self, within_s: float = START_WITHIN_S) -> Self:
-        """Start it and wait for its `ready` line. Raises PlatformError when there is none within the time."""
+        """Start it and wait for its `ready` line. Raises PlatformError, and ends it, when there is none in time."""
         self.launch()
-        self.wait_ready(within_s)
+        try:
+            self.wait_ready(within_s)
+        except PlatformError:
+            self.kill_all()
+            raise
         return self
 
     def launch(self) -> None:
