@@ -61,7 +61,7 @@ class FrameReader:
         self._position = 0
 
     def _packets(self) -> Iterator[tuple[int, bytes]]:
-        while self._error is None and self.buffered >= self._needed:
+        while self._error is None and len(self._buffer) - self._position >= self._needed:
             try:
                 packet = self._next()
             except RemoteError as error:

@@ -6,7 +6,8 @@ packet may carry what.
 
 from __future__ import annotations
 
-from enum import Enum
+from collections.abc import Callable
+from enum import Enum, IntEnum, auto
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -77,17 +78,17 @@ class Properties(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 NO_PROPERTIES: Final = Properties()
 
 
-class WireType(Enum):
+class WireType(IntEnum):
     """How a value stands on the wire (section 2.2.2.2). BIT and BOOLEAN are bytes that may be 0 or 1 only."""
 
-    BIT = "bit"
-    BOOLEAN = "boolean"
-    TWO_BYTES = "two byte integer"
-    FOUR_BYTES = "four byte integer"
-    VARINT = "variable byte integer"
-    STRING = "UTF-8 string"
-    PAIR = "UTF-8 string pair"
-    BINARY = "binary data"
+    BIT = auto()
+    BOOLEAN = auto()
+    TWO_BYTES = auto()
+    FOUR_BYTES = auto()
+    VARINT = auto()
+    STRING = auto()
+    PAIR = auto()
+    BINARY = auto()
 
 
 class Definition(NamedTuple):
@@ -145,7 +146,13 @@ DEFINITIONS: Final = (
     Definition(0x2A, "shared_subscription_available", WireType.BOOLEAN, _CONNACK),
 )
 
-_BY_IDENTIFIER = {definition.identifier: definition for definition in DEFINITIONS}
+_BY_IDENTIFIER: Final = {definition.identifier: definition for definition in DEFINITIONS}
+_ALLOWED: Final = {
+    carrier: frozenset(d.identifier for d in DEFINITIONS if carrier in d.carriers) for carrier in Carrier
+}
+_REPEATING: Final = {
+    carrier: frozenset(d.identifier for d in DEFINITIONS if carrier in d.repeats) for carrier in Carrier
+}
 #: Values of 0 that the standard forbids, with its section and reason code.
 _NOT_ZERO = {
     "receive_maximum": ("3.1.2.11.3, 3.2.2.3.3", ReasonCode.PROTOCOL_ERROR),
@@ -175,48 +182,47 @@ def decode_raw(data: bytes, carrier: Carrier) -> Properties:
 
 def _decode(reader: Reader, carrier: Carrier) -> Properties:
     values: dict[str, Any] = {}
+    allowed = _ALLOWED[carrier]
     while reader:
         identifier = reader.varint("a property identifier")
         definition = _BY_IDENTIFIER.get(identifier)
         if definition is None:
             raise MalformedPacketError(f"{carrier.value} has an unknown property 0x{identifier:02X}", "2.2.2.2")
         name = definition.name
-        if carrier not in definition.carriers:
+        if identifier not in allowed:
             raise MalformedPacketError(f"{carrier.value} may not have the property {name}", "2.2.2.2")
-        value = _read(reader, definition)
+        value = _READ[definition.wire_type](reader, name)
         if name not in values:
             values[name] = [value] if name in _TUPLES else value
-        elif carrier in definition.repeats:
+        elif identifier in _REPEATING[carrier]:
             values[name].append(value)
         else:
             raise ProtocolError(f"{carrier.value} has the property {name} more than once", "2.2.2.2")
-    for name in _TUPLES & values.keys():
-        values[name] = tuple(values[name])
+    for name in _TUPLES:
+        if name in values:
+            values[name] = tuple(values[name])
     properties = Properties(**values)
     check(properties, carrier)
     return properties
 
 
-def _read(reader: Reader, definition: Definition) -> object:
-    name = definition.name
-    match definition.wire_type:
-        case WireType.BIT | WireType.BOOLEAN:
-            value = reader.byte(name)
-            if value > 1:
-                raise ProtocolError(f"{name} of {reader.packet} is {value}, not 0 or 1", "2.2.2.2")
-            return bool(value) if definition.wire_type is WireType.BOOLEAN else value
-        case WireType.TWO_BYTES:
-            return reader.integer(2, name)
-        case WireType.FOUR_BYTES:
-            return reader.integer(4, name)
-        case WireType.VARINT:
-            return reader.varint(name)
-        case WireType.STRING:
-            return reader.string(name)
-        case WireType.BINARY:
-            return reader.binary(name)
-        case WireType.PAIR:
-            return reader.string(f"the name of {name}"), reader.string(f"the value of {name}")
+def _read_bit(reader: Reader, name: str) -> int:
+    value = reader.byte(name)
+    if value > 1:
+        raise ProtocolError(f"{name} of {reader.packet} is {value}, not 0 or 1", "2.2.2.2")
+    return value
+
+
+_READ: Final[dict[WireType, Callable[[Reader, str], object]]] = {
+    WireType.BIT: _read_bit,
+    WireType.BOOLEAN: lambda reader, name: _read_bit(reader, name) == 1,
+    WireType.TWO_BYTES: lambda reader, name: reader.integer(2, name),
+    WireType.FOUR_BYTES: lambda reader, name: reader.integer(4, name),
+    WireType.VARINT: Reader.varint,
+    WireType.STRING: Reader.string,
+    WireType.PAIR: lambda reader, name: (reader.string(name), reader.string(name)),
+    WireType.BINARY: Reader.binary,
+}
 
 
 def check(properties: Properties, carrier: Carrier) -> None:
@@ -250,48 +256,39 @@ def encode_raw(properties: Properties, carrier: Carrier) -> bytes:
     except RemoteError as error:
         raise EncodeError.of(error) from None
     out = bytearray()
-    for definition in DEFINITIONS:
-        value = getattr(properties, definition.name)
+    allowed, repeating = _ALLOWED[carrier], _REPEATING[carrier]
+    for identifier, name, wire_type, _, repeats in DEFINITIONS:
+        value = getattr(properties, name)
         if value is None or value == ():
             continue
-        if carrier not in definition.carriers:
+        if identifier not in allowed:
             raise EncodeError(
-                f"{carrier.value} may not have the property {definition.name}",
-                "2.2.2.2",
-                ReasonCode.MALFORMED_PACKET,
+                f"{carrier.value} may not have the property {name}", "2.2.2.2", ReasonCode.MALFORMED_PACKET
             )
-        if definition.name not in _TUPLES:
-            _write(out, definition, value)
-            continue
-        if len(value) > 1 and carrier not in definition.repeats:
+        items = value if repeats else (value,)
+        if len(items) > 1 and identifier not in repeating:
             raise EncodeError(
-                f"{carrier.value} has the property {definition.name} more than once",
-                "2.2.2.2",
-                ReasonCode.PROTOCOL_ERROR,
+                f"{carrier.value} has the property {name} more than once", "2.2.2.2", ReasonCode.PROTOCOL_ERROR
             )
-        for item in value:
-            _write(out, definition, item)
+        for item in items:
+            out.append(identifier)
+            out += _WRITE[wire_type](item, name)
     return bytes(out)
 
 
-def _write(out: bytearray, definition: Definition, value: Any) -> None:
-    name = definition.name
-    out.append(definition.identifier)
-    match definition.wire_type:
-        case WireType.BIT | WireType.BOOLEAN:
-            if value not in (0, 1):
-                raise EncodeError(f"{name} is {value!r}, not 0 or 1", "2.2.2.2", ReasonCode.PROTOCOL_ERROR)
-            out.append(value)
-        case WireType.TWO_BYTES:
-            out += encode_integer(value, 2, name)
-        case WireType.FOUR_BYTES:
-            out += encode_integer(value, 4, name)
-        case WireType.VARINT:
-            out += encode_varint(value)
-        case WireType.STRING:
-            out += encode_string(value, name)
-        case WireType.BINARY:
-            out += encode_binary(value, name)
-        case WireType.PAIR:
-            out += encode_string(value[0], f"the name of {name}")
-            out += encode_string(value[1], f"the value of {name}")
+def _write_bit(value: int, name: str) -> bytes:
+    if value not in (0, 1):
+        raise EncodeError(f"{name} is {value!r}, not 0 or 1", "2.2.2.2", ReasonCode.PROTOCOL_ERROR)
+    return b"\1" if value else b"\0"
+
+
+_WRITE: Final[dict[WireType, Callable[[Any, str], bytes]]] = {
+    WireType.BIT: _write_bit,
+    WireType.BOOLEAN: _write_bit,
+    WireType.TWO_BYTES: lambda value, name: encode_integer(value, 2, name),
+    WireType.FOUR_BYTES: lambda value, name: encode_integer(value, 4, name),
+    WireType.VARINT: lambda value, name: encode_varint(value),
+    WireType.STRING: encode_string,
+    WireType.PAIR: lambda value, name: encode_string(value[0], name) + encode_string(value[1], name),
+    WireType.BINARY: encode_binary,
+}

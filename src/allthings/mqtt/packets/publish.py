@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from allthings.mqtt.errors import MalformedPacketError, ProtocolError
+from allthings.mqtt.errors import EncodeError, MalformedPacketError, ProtocolError
 from allthings.mqtt.filters import check_topic_name, decode_topic_name
-from allthings.mqtt.packets.identifier import check_packet_id, encode_packet_id, read_packet_id
+from allthings.mqtt.packets.identifier import encode_packet_id, read_packet_id
 from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties
 from allthings.mqtt.properties import decode as decode_properties
 from allthings.mqtt.properties import encode as encode_properties
+from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.versions import V5, Version
 from allthings.mqtt.wire import Reader, encode_string, encode_varint
 
@@ -46,13 +47,15 @@ def decode_publish(flags: int, body: bytes, version: Version) -> Publish:
     """Raises MalformedPacketError or ProtocolError."""
     qos = flags >> 1 & 3
     dup = bool(flags & _DUP)
-    _check_qos(qos, dup)
+    if qos == 3 or dup:
+        _check_qos(qos, dup)
     reader = Reader(body, "PUBLISH")
     name = reader.binary("the topic name")
     topic = decode_topic_name(name) if name else ""
     packet_id = read_packet_id(reader) if qos else 0
     properties = decode_properties(reader, Carrier.PUBLISH) if version == V5 else NO_PROPERTIES
-    _check_alias(topic, properties)
+    if not topic:
+        _check_alias(topic, properties)
     return Publish(topic, reader.rest(), qos, bool(flags & _RETAIN), dup, packet_id, properties)
 
 
@@ -87,11 +90,13 @@ def encode_publish(
     """A whole PUBLISH from parts that were checked before, for a server's hot loop.
 
     `topic` is the bytes of a valid topic name (at most 65,535), `properties` those behind the property length
-    (`properties.encode_raw`; None or empty for none; left out in MQTT 3.1.1). Only the packet identifier is looked at.
+    (`properties.encode_raw`; None or empty for none; left out in MQTT 3.1.1). Nothing is checked but the packet
+    identifier: EncodeError when it is 0 with QoS 1 or 2.
     """
     head = len(topic).to_bytes(2, "big") + topic
     if qos:
-        check_packet_id(packet_id, "PUBLISH")
+        if not packet_id:
+            raise EncodeError("the packet identifier of PUBLISH is 0", "MQTT-2.2.1-4", ReasonCode.PROTOCOL_ERROR)
         head += packet_id.to_bytes(2, "big")
     if version == V5:
         head += encode_varint(len(properties)) + properties if properties else b"\0"
