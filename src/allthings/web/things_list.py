@@ -10,13 +10,14 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import Request, get, post
-from litestar.params import Parameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from allthings.things.errors import BadInputError
 from allthings.things.times import format_time
 from allthings.twin.activity import ThingState
 from allthings.web import settings
 from allthings.web.catalogue import Item, Snapshot
+from allthings.web.names import ThingPath
 from allthings.web.openapi import describe
 from allthings.web.paths import reference
 from allthings.web.services import Given, Services
@@ -90,19 +91,21 @@ _ROW: Final = {
 async def list_things(
     request: Request[Any, Any, Any],
     services: Given,
-    search: Annotated[str, Parameter(max_length=256, description="Words in name, id, title, type")] = "",
-    state: Annotated[Literal["adopted", "discovered"] | None, Parameter(description="Only these")] = None,
-    online: Annotated[bool | None, Parameter(description="Only those heard of lately, or not")] = None,
-    sort: Sort = "title",
-    order: Literal["asc", "desc"] = "asc",
-    limit: Annotated[int, Parameter(ge=1, le=settings.PAGE_MAX)] = settings.PAGE_DEFAULT,
-    next_: Annotated[str | None, Parameter(query="next", max_length=2_048)] = None,
+    search: Annotated[str, QueryParameter(max_length=256, description="Words in name, id, title, type")] = "",
+    state_: Annotated[
+        Literal["adopted", "discovered"] | None, QueryParameter(name="state", description="Only these")
+    ] = None,
+    online: Annotated[bool | None, QueryParameter(description="Only those heard of lately, or not")] = None,
+    sort: FromQuery[Sort] = "title",
+    order: FromQuery[Literal["asc", "desc"]] = "asc",
+    limit: Annotated[int, QueryParameter(ge=1, le=settings.PAGE_MAX)] = settings.PAGE_DEFAULT,
+    next_: Annotated[str | None, QueryParameter(name="next", max_length=2_048)] = None,
 ) -> ThingPage:
     """For people: searched, filtered, sorted, with online state and main value. For programs there is `/things`."""
     snapshot = await request.app.state.catalogue.snapshot()
     states = {one.thing: one for one in services.twin.thing_states()} if sort == "seen" or online is not None else {}
     chosen, total = await services.pools.encode.run(
-        _choose, snapshot, states, search, state, online, sort, order == "desc", limit, _place(next_)
+        _choose, snapshot, states, search, state_, online, sort, order == "desc", limit, _place(next_)
     )
     more = len(chosen) > limit
     chosen = chosen[:limit]
@@ -207,7 +210,9 @@ def _place(token: str | None) -> tuple[Any, str] | None:
     tags=["things"],
     opt=describe(example=_ROW | {"state": "adopted"}, request_example={"title": "Pump in the cellar"}),
 )
-async def adopt(request: Request[Any, Any, Any], thing: str, services: Given, data: Adoption | None = None) -> ThingRow:
+async def adopt(
+    request: Request[Any, Any, Any], thing: ThingPath, services: Given, data: JSONBody[Adoption | None] = None
+) -> ThingRow:
     """From now on it is one of ours. Adopting again only changes the title."""
     title = data.title if data else None
     adopt_, name = services.registry.things.adopt, reference(thing)
