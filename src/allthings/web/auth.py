@@ -103,7 +103,7 @@ class Authentication(ASGIMiddleware):
         self._is_open = is_open
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        request: Request[Any, Any, Any] = Request(scope)  # type: ignore[arg-type]
+        request: Request[Any, Any, Any] = Request(scope)
         headers = request.headers
         if self._is_open:
             check_host(headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 #: `style-src 'unsafe-inline'`: charts place their parts with style attributes. Scripts come from our files only.
@@ -29,7 +30,7 @@ class SecurityHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
 

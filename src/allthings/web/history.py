@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from allthings.historian.query import LTTB, HistoryQuery, Series
@@ -63,24 +63,26 @@ async def history(
     property_: PropertyParameters = None,
     from_: Annotated[
         str | None,
-        Parameter(query="from", max_length=64, description="First time: RFC 3339, epoch, now, -15m, -7d"),
+        QueryParameter(name="from", max_length=64, description="First time: RFC 3339, epoch, now, -15m, -7d"),
     ] = None,
-    to: Annotated[str | None, Parameter(max_length=64, description="End, itself not included; as `from`")] = None,
-    every: Annotated[str | None, Parameter(max_length=16, description="Width of a bucket: 10s, 1m, 1h, 1d")] = None,
+    to: Annotated[str | None, QueryParameter(max_length=64, description="End, itself not included; as `from`")] = None,
+    every: Annotated[
+        str | None, QueryParameter(max_length=16, description="Width of a bucket: 10s, 1m, 1h, 1d")
+    ] = None,
     aggregate: Annotated[
         list[str] | None,
-        Parameter(description="avg, min, max, sum, count, first, last; several repeated or with commas; or lttb"),
+        QueryParameter(description="avg, min, max, sum, count, first, last; several repeated or with commas; or lttb"),
     ] = None,
     points: Annotated[
-        int | None, Parameter(ge=3, le=settings.PLOT_POINTS_MAX, description="Points of a plot (lttb)")
+        int | None, QueryParameter(ge=3, le=settings.PLOT_POINTS_MAX, description="Points of a plot (lttb)")
     ] = None,
     limit: Annotated[
-        int | None, Parameter(ge=1, le=settings.POINTS_MAX, description="Rows of each series; JSON: 10,000")
+        int | None, QueryParameter(ge=1, le=settings.POINTS_MAX, description="Rows of each series; JSON: 10,000")
     ] = None,
-    order: Annotated[Literal["asc", "desc"], Parameter(description="By time")] = "asc",
-    next_: Annotated[str | None, Parameter(query="next", max_length=64)] = None,
+    order: Annotated[Literal["asc", "desc"], QueryParameter(description="By time")] = "asc",
+    next_: Annotated[str | None, QueryParameter(name="next", max_length=64)] = None,
     form: Annotated[
-        str | None, Parameter(query="format", description="json, csv, arrow or parquet; wins over Accept")
+        str | None, QueryParameter(name="format", description="json, csv, arrow or parquet; wins over Accept")
     ] = None,
 ) -> Response[bytes] | Stream:
     """Readings of one or several series; with `every` or `aggregate` their aggregates; with `points` a plot's shape.
@@ -115,10 +117,11 @@ async def history(
 
 
 def _series(things: list[str], properties: list[str] | None) -> tuple[tuple[str, str | None], ...]:
-    count = len(things) * len(properties or [None])
+    names: list[str | None] = [*properties] if properties else [None]
+    count = len(things) * len(names)
     if count > settings.SERIES_MAX:
         raise LimitExceededError(f"{count:,} series asked for, at most {settings.SERIES_MAX:,} at once")
-    return tuple((thing, name) for thing in things for name in (properties or [None]))
+    return tuple((thing, name) for thing in things for name in names)
 
 
 def _aggregates(

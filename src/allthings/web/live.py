@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import orjson
 from litestar import Request, get
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from allthings.log import block
@@ -59,9 +59,11 @@ async def live(
     thing: ThingParameters = None,
     property_: PropertyParameters = None,
     last_event_id: Annotated[
-        str | None, Parameter(header="Last-Event-ID", description="Go on after this event")
+        str | None, HeaderParameter(name="Last-Event-ID", description="Go on after this event")
     ] = None,
-    after: Annotated[str | None, Parameter(description="As Last-Event-ID, for clients that set no headers")] = None,
+    after: Annotated[
+        str | None, QueryParameter(description="As Last-Event-ID, for clients that set no headers")
+    ] = None,
 ) -> Stream:
     """Events `values`, each with the values of a few milliseconds; its id is where to go on after a break.
 
@@ -72,13 +74,16 @@ async def live(
     place = _position(last_event_id or after)
     streams: LiveStreams = request.app.state.live
     streams.check()
-    updates = follow(services.twin, services.log, services.decoder, things, properties, after=place)
+    updates = cast(
+        AsyncGenerator[Update, None],
+        follow(services.twin, services.log, services.decoder, things, properties, after=place),
+    )
     events = _events(request, services, updates, streams)
     return Stream(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 async def _events(
-    request: Request[Any, Any, Any], services: Services, updates: AsyncGenerator[Update], streams: LiveStreams
+    request: Request[Any, Any, Any], services: Services, updates: AsyncGenerator[Update, None], streams: LiveStreams
 ) -> AsyncIterator[bytes]:
     queue: asyncio.Queue[Update | None] = asyncio.Queue(maxsize=1)
     # A task of its own, so that its clean-up is not cut short when the request is cancelled.
@@ -106,7 +111,7 @@ async def _events(
         reader.cancel()
 
 
-async def _read(updates: AsyncGenerator[Update], queue: asyncio.Queue[Update | None]) -> None:
+async def _read(updates: AsyncGenerator[Update, None], queue: asyncio.Queue[Update | None]) -> None:
     try:
         async with aclosing(updates):
             async for update in updates:

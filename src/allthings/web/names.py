@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated, TypeAlias
 
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from allthings.things.errors import BadInputError, LimitExceededError, NotFoundError
 from allthings.things.names import valid_property_name, valid_thing_name
 from allthings.web import settings
 from allthings.web.services import Services
 
+ThingPath: TypeAlias = Annotated[str, PathParameter(description="A thing's id, percent-encoded, or its name")]
 ThingParameters: TypeAlias = Annotated[
-    list[str] | None, Parameter(query="thing", description="A thing's name or id; repeat it for several")
+    list[str] | None, QueryParameter(name="thing", description="A thing's name or id; repeat it for several")
 ]
 PropertyParameters: TypeAlias = Annotated[
-    list[str] | None, Parameter(query="property", description="A property's name; repeat it for several")
+    list[str] | None, QueryParameter(name="property", description="A property's name; repeat it for several")
 ]
 
 

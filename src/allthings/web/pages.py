@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from allthings.web.openapi import describe
 from allthings.web.paths import reference
@@ -39,7 +40,7 @@ and start the platform again.
     include_in_schema=False,
     opt=describe(public=True),
 )
-async def page(request: Request[Any, Any, Any], services: Given, path: str = "") -> Response[bytes]:
+async def page(request: Request[Any, Any, Any], services: Given, path: FromPath[str] = "") -> Response[bytes]:
     """A file of the console, or its first page. Everyone may load it; what it shows comes from the APIs."""
     wanted = reference(path).lstrip("/")
     folder = services.settings.static_dir

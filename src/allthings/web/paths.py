@@ -11,6 +11,7 @@ import re
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 _SLASH: Final = "\x1f"
@@ -34,15 +35,15 @@ class Paths:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         inner: Any = dict(scope)
-        raw = scope.get("raw_path") or b""
+        raw: bytes = inner.get("raw_path") or b""
         if _ENCODED_SLASH.search(raw):
             kept = _ENCODED_SLASH.sub(b"%1F", raw.split(b"?", 1)[0])
             inner["path"] = unquote(kept.decode("ascii", "replace"))
-        if scope["method"] == "HEAD":
+        if inner["method"] == "HEAD":
             inner["method"] = "GET"
             head = _Head(receive, send)
             receive, send = head.receive, head.send

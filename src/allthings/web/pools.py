@@ -51,8 +51,9 @@ class Pools:
     registry: Pool = field(default_factory=lambda: Pool("registry", settings.REGISTRY_THREADS))
     history: Pool = field(default_factory=lambda: Pool("history", settings.HISTORY_THREADS))
     encode: Pool = field(default_factory=lambda: Pool("encoder", settings.ENCODE_THREADS))
+    uploads: Pool = field(default_factory=lambda: Pool("uploads", settings.UPLOAD_THREADS))
 
     def close(self) -> None:
         """End all threads."""
-        for pool in (self.registry, self.history, self.encode):
+        for pool in (self.registry, self.history, self.encode, self.uploads):
             pool.close()

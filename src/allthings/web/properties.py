@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get
+from litestar.params import FromPath
 
 from allthings.registry.things import Thing
 from allthings.things.errors import NotFoundError
 from allthings.things.times import format_time
+from allthings.web.names import ThingPath
 from allthings.web.openapi import describe
 from allthings.web.paths import reference
 from allthings.web.services import Given, Services
@@ -21,7 +23,7 @@ from allthings.web.values import dumps
     tags=["properties"],
     opt=describe(answers={200: ("An object of property: value", {"application/json": {"pressure": 231.5}})}),
 )
-async def read_all_properties(thing: str, services: Given) -> Response[bytes]:
+async def read_all_properties(thing: ThingPath, services: Given) -> Response[bytes]:
     """`readallproperties`: the newest value of each property. One that has none yet is left out."""
     found = await _get(services, thing)
     values = services.twin.values([found.name], None)
@@ -34,7 +36,7 @@ async def read_all_properties(thing: str, services: Given) -> Response[bytes]:
     tags=["properties"],
     opt=describe(answers={200: ("The value; the header `Allthings-Time` has its time", {"application/json": [231.5]})}),
 )
-async def read_property(thing: str, name: str, services: Given) -> Response[bytes]:
+async def read_property(thing: ThingPath, name: FromPath[str], services: Given) -> Response[bytes]:
     """`readproperty`: the newest value, as JSON."""
     found = await _get(services, thing)
     values = services.twin.values([found.name], [reference(name)])

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from allthings.readings.decoded import Reject
 from allthings.readings.replay import replay_block
@@ -34,7 +34,7 @@ _EXAMPLE: Final = {
     "payload_bytes": 19,
 }
 
-RejectId = Annotated[str, Parameter(pattern="^[0-9]{1,20}$", description="A reject's id")]
+RejectId = Annotated[str, PathParameter(pattern="^[0-9]{1,20}$", description="A reject's id")]
 
 
 class Match(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,10 +52,10 @@ class Match(msgspec.Struct, forbid_unknown_fields=True):
 )
 async def list_rejects(
     services: Given,
-    limit: Annotated[int, Parameter(ge=1, le=settings.PAGE_MAX)] = settings.PAGE_DEFAULT,
-    next_: Annotated[str | None, Parameter(query="next", max_length=64)] = None,
-    reason: Annotated[str | None, Parameter(max_length=4_096, description="Only those of this reason")] = None,
-    topic: Annotated[str | None, Parameter(max_length=4_096, description="Only those on this topic")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=settings.PAGE_MAX)] = settings.PAGE_DEFAULT,
+    next_: Annotated[str | None, QueryParameter(name="next", max_length=64)] = None,
+    reason: Annotated[str | None, QueryParameter(max_length=4_096, description="Only those of this reason")] = None,
+    topic: Annotated[str | None, QueryParameter(max_length=4_096, description="Only those on this topic")] = None,
 ) -> Response[bytes]:
     """What devices sent and could not be used, with the reason. Long payloads are cut; one reject alone is whole."""
 
@@ -104,7 +104,7 @@ async def replay_reject(reject_id: RejectId, services: Given) -> Response[bytes]
         request_example={"topic": "things/pump-7/properties"},
     ),
 )
-async def replay_rejects(services: Given, data: Match | None = None) -> Response[bytes]:
+async def replay_rejects(services: Given, data: JSONBody[Match | None] = None) -> Response[bytes]:
     """All that match, at most 10,000 at once; `more` tells that there were more."""
     found, more = await services.pools.history.run(_matching, services, data or Match())
     for rejects in _blocks(found):

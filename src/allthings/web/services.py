@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, TypeAlias
+from typing import TypeAlias
 
 import msgspec
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from allthings.historian.history import History
 from allthings.log.stream import Log
@@ -47,12 +48,12 @@ class Role(msgspec.Struct):
 class PlatformStats:
     """What only the runtime knows. It fills this in place; the web application only reads it.
 
-    `rates` None leaves it to the twin to say what comes in. `ready` is true while every role that this platform
-    should run does.
+    `ready` is true while every role that this platform should run does. `totals.rejects` is counted when asked.
     """
 
     connections: int = 0
-    rates: Rates | None = None
+    rates: Rates = field(default_factory=Rates)
+    totals: Totals = field(default_factory=Totals)
     roles: list[Role] = field(default_factory=list)
     ready: bool = True
 
@@ -73,4 +74,4 @@ class Services:
 
 
 #: A handler's parameter `services: Given` is this application's services.
-Given: TypeAlias = Annotated[Services, Dependency(skip_validation=True)]
+Given: TypeAlias = NamedDependency[SkipValidation[Services]]

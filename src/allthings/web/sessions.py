@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
+from litestar.params import JSONBody
 
 import allthings
 from allthings.things.errors import UnauthorizedError
@@ -66,7 +67,7 @@ class Logins:
         request_example={"user": "admin", "password": "correct horse battery"},
     ),
 )
-async def login(request: Request[None, None, Any], data: Credentials, services: Given) -> Response[None]:
+async def login(request: Request[None, None, Any], data: JSONBody[Credentials], services: Given) -> Response[None]:
     """Open a session; the answer sets the cookie `allthings_session`. Ten failures in a minute earn a pause."""
     address = request.client.host if request.client else ""
     token = await request.app.state.logins.open_session(services, data, address)

@@ -15,6 +15,8 @@ TD_BYTES_MAX: Final = 1 << 20
 #: A bulk upload, and how long its body may take to arrive.
 UPLOAD_BYTES_MAX: Final = 64 << 20
 UPLOAD_BODY_S_MAX: Final = 120.0
+#: How long an upload waits for the log before it is refused.
+UPLOAD_APPEND_S_MAX: Final = 15.0
 #: Uploads that are held in memory at once; the next one is asked to come back.
 UPLOADS_MAX: Final = 4
 #: Rejected rows that the answer to an upload lists; the rest is counted.
@@ -33,8 +35,8 @@ PLOT_POINTS_MAX: Final = 10_000
 PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 1_000
 QUERY_ROWS_MAX: Final = 100_000
-QUERY_SECONDS_MAX: Final = 30.0
-QUERY_BYTES_MAX: Final = 512 << 20
+QUERY_S_MAX: Final = 30
+QUERY_MEMORY_BYTES_MAX: Final = 512 << 20
 #: Rejects that one request replays, and about how much they are; more are replayed by asking again.
 REPLAY_MAX: Final = 10_000
 REPLAY_BYTES_MAX: Final = 64 << 20
@@ -69,6 +71,7 @@ LOGINS_AT_ONCE_MAX: Final = 2
 REGISTRY_THREADS: Final = 4
 HISTORY_THREADS: Final = 4
 ENCODE_THREADS: Final = 2
+UPLOAD_THREADS: Final = 2
 #: Calls that wait for a thread of a pool; the next one is refused with 503.
 WAITING_MAX: Final = 256
 

@@ -91,7 +91,6 @@ class StatusKeeper:
     async def _gather(self, now: int) -> Status:
         services = self._services
         stats = services.stats
-        came_in, totals = services.twin.rates(), services.twin.totals()
         log = await services.log.status()
         run, things = services.pools.registry.run, services.registry.things
         history_bytes = await services.pools.history.run(services.history.disk_bytes)
@@ -105,11 +104,11 @@ class StatusKeeper:
                 discovered=(await run(things.list, state="discovered", limit=1)).total,
             ),
             connections=stats.connections,
-            rates=stats.rates or Rates(came_in.messages, came_in.readings, came_in.rejects),
+            rates=stats.rates,
             totals=Totals(
-                readings=totals.readings,
+                readings=stats.totals.readings,
                 rejects=await services.pools.history.run(services.history.count_rejects),
-                unclaimed=totals.unclaimed,
+                unclaimed=stats.totals.unclaimed,
             ),
             disk=Disk(
                 data_bytes=await self._measured(now),

@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, delete, get, post
+from litestar.params import FromPath, JSONBody
 
 from allthings.registry.tokens import Token
 from allthings.registry.users import ADMIN
 from allthings.things.times import format_time
 from allthings.web.auth import Identities, Identity
+from allthings.web.names import ThingPath
 from allthings.web.openapi import describe
 from allthings.web.paths import reference
 from allthings.web.services import Given
@@ -54,11 +56,11 @@ _LABEL_EXAMPLE = {"label": "in the cellar"}
     tags=["tokens"],
     opt=describe(example=_LIST_EXAMPLE),
 )
-async def list_device_tokens(thing: str, services: Given) -> TokenList:
+async def list_device_tokens(thing: ThingPath, services: Given) -> TokenList:
     """Without their secrets."""
     run, registry = services.pools.registry.run, services.registry
     name = (await run(registry.things.get, reference(thing))).name
-    return _shown(await run(registry.tokens.list, name, "device"))
+    return _shown(await run(registry.tokens.list, name, kind="device"))
 
 
 @post(
@@ -67,7 +69,7 @@ async def list_device_tokens(thing: str, services: Given) -> TokenList:
     tags=["tokens"],
     opt=describe(example=_MADE_EXAMPLE, request_example=_LABEL_EXAMPLE),
 )
-async def create_device_token(thing: str, data: NewToken, services: Given) -> TokenMade:
+async def create_device_token(thing: ThingPath, data: JSONBody[NewToken], services: Given) -> TokenMade:
     """The MQTT password of this thing; the user name is the thing's name. It opens nothing else."""
     run, registry = services.pools.registry.run, services.registry
     token = await run(registry.tokens.create, "device", reference(thing), data.label, services.clock())
@@ -78,7 +80,7 @@ async def create_device_token(thing: str, data: NewToken, services: Given) -> To
 async def list_api_tokens(request: Request[Identity, None, Any], services: Given) -> TokenList:
     """The bearer tokens of the user who asks, without their secrets."""
     tokens = services.registry.tokens
-    return _shown(await services.pools.registry.run(tokens.list, _owner(request.user), "api"))
+    return _shown(await services.pools.registry.run(tokens.list, _owner(request.user), kind="api"))
 
 
 @post(
@@ -87,7 +89,9 @@ async def list_api_tokens(request: Request[Identity, None, Any], services: Given
     tags=["tokens"],
     opt=describe(example=_MADE_EXAMPLE, request_example=_LABEL_EXAMPLE),
 )
-async def create_api_token(request: Request[Identity, None, Any], data: NewToken, services: Given) -> TokenMade:
+async def create_api_token(
+    request: Request[Identity, None, Any], data: JSONBody[NewToken], services: Given
+) -> TokenMade:
     """A bearer token that may do what the user who asks may."""
     create, user = services.registry.tokens.create, _owner(request.user)
     token = await services.pools.registry.run(create, "api", user, data.label, services.clock())
@@ -95,7 +99,7 @@ async def create_api_token(request: Request[Identity, None, Any], data: NewToken
 
 
 @delete("/api/tokens/{token_id:str}", summary="Revoke a token", tags=["tokens"], opt=describe())
-async def revoke_token(request: Request[Identity, None, Any], token_id: str, services: Given) -> None:
+async def revoke_token(request: Request[Identity, None, Any], token_id: FromPath[str], services: Given) -> None:
     """A device's or a program's. It stops working at once here, and within seconds at other processes."""
     await services.pools.registry.run(services.registry.tokens.revoke, token_id)
     identities: Identities = request.app.state.identities

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import orjson
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from allthings.things.errors import NotFoundError
@@ -33,11 +33,11 @@ _EXAMPLE: Final = [{"id": "urn:example:pump-7", "title": "Pump 7"}]
 async def list_things(
     request: Request[Any, Any, Any],
     services: Given,
-    limit: Annotated[int | None, Parameter(ge=1, description="Things in a page; all when left out")] = None,
-    offset: Annotated[int, Parameter(ge=0, le=2**31, description="Things to skip")] = 0,
-    search: Annotated[str, Parameter(max_length=256, description="In id, name and title")] = "",
+    limit: Annotated[int | None, QueryParameter(ge=1, description="Things in a page; all when left out")] = None,
+    offset: Annotated[int, QueryParameter(ge=0, le=2**31, description="Things to skip")] = 0,
+    search: Annotated[str, QueryParameter(max_length=256, description="In id, name and title")] = "",
     form: Annotated[
-        Literal["array", "collection"], Parameter(query="format", description="Form of the answer")
+        Literal["array", "collection"], QueryParameter(name="format", description="Form of the answer")
     ] = "array",
 ) -> Response[bytes] | Stream:
     """Sorted by id. Without a limit the answer holds every thing."""
@@ -51,7 +51,7 @@ async def list_things(
     size = min(limit or settings.PAGE_MAX, settings.PAGE_MAX)
     chosen = [one.name for one in found[offset : offset + size]]
     members = await services.pools.registry.run(_members, request, services, chosen)
-    shared = {"format": form} if form != "array" else {}
+    shared: dict[str, str] = {"format": form} if form != "array" else {}
     shared |= {"search": search} if search else {}
     links = [f'</things>; rel="canonical"; etag="{snapshot.version}"']
     following = ""

@@ -12,6 +12,7 @@ from allthings.things.errors import BadInputError
 from allthings.web import settings
 from allthings.web.bodies import content_type, parse_json, read_body
 from allthings.web.directory.serve import MEDIA_TYPE, enriched
+from allthings.web.names import ThingPath
 from allthings.web.openapi import describe
 from allthings.web.paths import reference, thing_path
 from allthings.web.services import Given
@@ -64,7 +65,7 @@ async def create_anonymous_thing(request: Request[Any, Any, Any], services: Give
     ),
     status_code=204,
 )
-async def put_thing(request: Request[Any, Any, Any], thing: str, services: Given) -> Response[None]:
+async def put_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> Response[None]:
     """The whole Thing Description; its `id` is the one in the path (sections 7.3.2.1.1 and 7.3.2.3)."""
     td = await _read_td(request)
     put_, version = services.registry.things.put, _expected_version(request)
@@ -81,7 +82,7 @@ async def put_thing(request: Request[Any, Any, Any], thing: str, services: Given
     tags=["directory"],
     opt=describe(answers={200: ("The Thing Description, with forms", {MEDIA_TYPE: _EXAMPLE})}),
 )
-async def get_thing(request: Request[Any, Any, Any], thing: str, services: Given) -> Response[bytes]:
+async def get_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> Response[bytes]:
     """By id (percent-encoded) or by name (section 7.3.2.2). The answer has forms and registration times."""
     stored = await services.pools.registry.run(services.registry.things.get, reference(thing))
     etag = _etag(stored)
@@ -102,7 +103,7 @@ async def get_thing(request: Request[Any, Any, Any], thing: str, services: Given
         answers={204: ("Changed", {})},
     ),
 )
-async def patch_thing(request: Request[Any, Any, Any], thing: str, services: Given) -> Response[None]:
+async def patch_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> Response[None]:
     """A JSON merge patch, RFC 7396 (section 7.3.2.3)."""
     content_type(request, (_PATCH_TYPE,), "")
     merge = parse_json(await read_body(request, _BODY_S_MAX))
@@ -121,7 +122,7 @@ async def patch_thing(request: Request[Any, Any, Any], thing: str, services: Giv
     tags=["directory"],
     opt=describe(answers={204: ("Removed; its history stays", {})}),
 )
-async def delete_thing(request: Request[Any, Any, Any], thing: str, services: Given) -> None:
+async def delete_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> None:
     """Remove the description and the device's tokens (section 7.3.2.4). It comes back if it goes on publishing."""
     remove, version = services.registry.things.remove, _expected_version(request)
     name = (await services.pools.registry.run(services.registry.things.get, reference(thing))).name
