@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from allthings.testing.platform import Platform, wait_until
+from allthings.things.times import now_ns, parse_time
 
 ANSWER_WITHIN_S = 60.0
 
@@ -28,8 +29,15 @@ class Api:
         }
 
     def wait_consumed(self, within_s: float) -> bool:
-        """Wait until no consumer is behind; whether that came to pass."""
-        return wait_until(lambda: not any(blocks for blocks, _ in self.lags().values()), within_s, every_s=0.2)
+        """Wait until every consumer has finished all that is in the log by now; whether that came to pass."""
+        asked_ns = now_ns()
+
+        def consumed() -> bool:
+            status = self.status()
+            fresh = parse_time(status["now"]) > asked_ns  # a status may be a second old
+            return fresh and all(each["position"] == status["log"]["last"] for each in status["consumers"])
+
+        return wait_until(consumed, within_s, every_s=0.2)
 
     def count(self, condition: str) -> int:
         """How many readings there are, by SQL."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,7 +13,7 @@ import psutil  # type: ignore[import-untyped]
 from crash_fleet import Device, Fleet
 
 from allthings.testing.platform import Platform, wait_until
-from allthings.things.times import format_time, parse_time
+from allthings.things.times import format_time, now_ns, parse_time
 
 CONSUMED_WITHIN_S = 60.0
 AGGREGATES = ("count", "min", "max", "sum", "avg", "first", "last")
@@ -24,8 +25,9 @@ Point = tuple[int, Any]
 
 
 def stuck(platform: Platform) -> list[str]:
-    """Consumers of the log that do not come to its end; also the platform's roles that do not run."""
+    """Whether consumers of the log do not come to its end."""
     status: dict[str, Any] = {}
+    asked_ns = now_ns()
 
     def consumed() -> bool:
         try:
@@ -33,7 +35,9 @@ def stuck(platform: Platform) -> list[str]:
         except httpx.HTTPError as error:
             status.update(consumers=[], error=repr(error))
             return False
-        return bool(status["consumers"]) and not any(each["lag_blocks"] for each in status["consumers"])
+        fresh = parse_time(status["now"]) > asked_ns  # a status may be a second old
+        done = [each["position"] == status["log"]["last"] for each in status["consumers"]]
+        return fresh and bool(done) and all(done)
 
     if wait_until(consumed, CONSUMED_WITHIN_S, every_s=0.2):
         return []
@@ -149,11 +153,12 @@ def orphans(platform: Platform, within_s: float = 10.0) -> list[str]:
     found = {f"{process.pid}: of an ended tree" for process in platform.wait_gone(within_s)}
     if platform.running:
         return sorted(found)
+    ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter():
         try:
             named = [*process.cmdline(), *process.environ().values()]
         except psutil.Error:
             continue
-        if process.pid != psutil.Process().pid and str(platform.data) in named:
+        if process.pid not in ours and str(platform.data) in named:
             found.add(f"{process.pid}: {' '.join(process.cmdline())}")
     return sorted(found)
