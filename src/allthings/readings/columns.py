@@ -17,7 +17,7 @@ from allthings.log import block
 from allthings.readings.decoded import DECODED
 from allthings.readings.payload import RefusedError, check_text, compact_json
 from allthings.readings.plans import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Names, Plan, Plans
-from allthings.readings.settings import EXACT_INTEGER_MAX, SHOWN_CHARS_MAX
+from allthings.readings.settings import EXACT_INTEGERS_BELOW, SHOWN_CHARS_MAX
 from allthings.things.types import Kind, PropertyType
 from allthings.things.values import check_value
 
@@ -129,7 +129,7 @@ class Columns:
             # Comparisons with the NaN of what is no number are false; its type decides.
             doubtful |= ~FITS[classes, codes] | (number < low) | (number > high)
         textual = codes >= STR
-        big = (codes == INT) & (np.abs(number) > EXACT_INTEGER_MAX)
+        big = (codes == INT) & (np.abs(number) >= EXACT_INTEGERS_BELOW)
         special = np.flatnonzero(doubtful | textual | big)
         if not len(special):
             return None, [], None
@@ -201,7 +201,7 @@ def _text(value: Any, code: int) -> str | None:
         return str(value)
     if code >= NULL:
         return compact_json(value)
-    return str(value) if code == INT and abs(value) > EXACT_INTEGER_MAX else None
+    return str(value) if code == INT and abs(value) >= EXACT_INTEGERS_BELOW else None
 
 
 def _dictionary(numbers: Any, names: Names) -> pa.DictionaryArray:

@@ -31,6 +31,8 @@ def json_fault(error: Exception) -> str:
         return f"nested deeper than {NESTING_MAX} levels"
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8: byte {error.object[error.start]:#04x}"
+    if isinstance(error, msgspec.ValidationError):
+        return "a number beyond the range of numbers: it is out of range"
     return f"no JSON: {error}"
 
 

@@ -20,8 +20,8 @@ TEXT_BYTES_MAX: Final = 64 * 1024
 NESTING_MAX: Final = 64
 #: A device's clock may be ahead of ours by this much.
 AHEAD_NS_MAX: Final = 24 * 3600 * NS_PER_S
-#: Integers beyond this are kept exactly as text next to the nearest float.
-EXACT_INTEGER_MAX: Final = 2**53
+#: Integers from this on (either sign) are kept exactly as text next to the nearest float.
+EXACT_INTEGERS_BELOW: Final = 2**53
 #: A reject's reason names this many faults of its message, then says how many more there are.
 FAULTS_NAMED_MAX: Final = 3
 #: What a reason shows of a value or a name.

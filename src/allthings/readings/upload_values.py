@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from allthings.readings.payload import JSON_ERRORS, RefusedError, compact_json, decode_json
-from allthings.readings.settings import EXACT_INTEGER_MAX, TEXT_BYTES_MAX
+from allthings.readings.settings import EXACT_INTEGERS_BELOW, TEXT_BYTES_MAX
 from allthings.things.errors import BadInputError
 from allthings.things.types import Kind
 
@@ -58,7 +58,7 @@ def from_column(column: pa.Array) -> Values:
         kinds[~missing] = Kind.BOOLEAN
     elif pa.types.is_integer(kind):
         numbers = _floats(column)
-        big = np.abs(numbers) > EXACT_INTEGER_MAX
+        big = np.abs(numbers) >= EXACT_INTEGERS_BELOW
         if big.any():
             texts = pc.if_else(pa.array(big), column.cast(pa.string()), texts)
     elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -136,7 +136,7 @@ def _with_json(values: Values, rows: list[int]) -> Values:
 def _exact(column: pa.Array, numbers: Any, texts: pa.Array) -> pa.Array:
     """The texts, with those of integers that no float holds exactly."""
     with np.errstate(invalid="ignore"):
-        big = np.flatnonzero(np.abs(numbers) > EXACT_INTEGER_MAX)
+        big = np.flatnonzero(np.abs(numbers) >= EXACT_INTEGERS_BELOW)
     if not len(big):
         return texts
     kept = texts.to_pylist()

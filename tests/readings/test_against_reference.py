@@ -1,0 +1,137 @@
+"""The fast decoder against the slow one, over hostile and over ordinary blocks; and what must hold for any bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from allthings.log import block
+from allthings.readings.decode import decode
+from allthings.readings.model import Model
+from allthings.things.types import PropertyType
+from tests.readings.blocks import NOW_NS, Message, Row, entry_of, rows_of
+from tests.readings.reference import decode_slowly
+
+TYPES = {
+    "n": PropertyType("number", minimum=-10, maximum=10),
+    "i": PropertyType("integer"),
+    "b": PropertyType("boolean"),
+    "s": PropertyType("string"),
+    "e": PropertyType("", enum=(1, "x", None, True)),
+    "o": PropertyType("object", schema={"type": "object", "properties": {"n": {"type": "number"}}}),
+}
+MODEL_TYPES = {"typed": TYPES}
+
+names = st.sampled_from(["n", "i", "b", "s", "e", "o", "p", "q", "@time", "", "a/b", "é"])
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.integers(-20, 20),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(codec="utf-8"), max_size=6),
+    st.sampled_from([NOW_NS // 1_000_000_000, NOW_NS // 1_000_000, "2026-09-21T12:00:00Z", "2100-01-01", 0, 5]),
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=6
+)
+times = st.sampled_from([NOW_NS // 1_000_000, 5, 6, "2026-09-21T12:00:00.5Z", "no", None, 4_102_444_800])
+objects = st.dictionaries(names, values, max_size=5) | st.builds(
+    lambda time, rest: {"@time": time} | rest, times, st.dictionaries(names, scalars, min_size=1, max_size=3)
+)
+documents = objects | st.lists(objects | scalars, max_size=4) | values
+
+
+def dumped(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    data = bytearray(dumped(draw(documents)))
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(data)))
+        data[place : place + draw(st.integers(0, 2))] = draw(
+            st.binary(max_size=2) | st.sampled_from([b"{", b"]", b'"', b","])
+        )
+    return bytes(data)
+
+
+payloads = st.one_of(
+    documents.map(dumped),
+    damaged(),
+    st.binary(max_size=20),
+    st.text(max_size=8).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.sampled_from([b"NaN", b"-inf", b"1e400", b"ON", b" 1.5 ", b"", b"007", b"[" * 70 + b"]" * 70, b"[" * 99_000]),
+)
+topics = st.one_of(
+    st.sampled_from([f"things/{thing}/properties" for thing in ("typed", "free")]),
+    st.builds("things/{}/properties/{}".format, st.sampled_from(["typed", "free"]), names),
+    st.builds("things/{}/events/{}".format, st.sampled_from(["typed", "a b"]), names),
+    st.sampled_from(["things/typed/desired", "x", "things/x/actions/y/result", "things//properties"]),
+)
+
+
+def message(topic: str, payload: bytes, retained: bool) -> Message:
+    return Message(topic, payload, flags=block.FLAG_RETAIN if retained else 0)
+
+
+blocks = st.lists(st.builds(message, topics, payloads, st.booleans()), max_size=8).map(
+    lambda messages: [one._replace(received_ns=NOW_NS + place) for place, one in enumerate(messages)]
+)
+
+
+def exact(rows: list[Row]) -> list[tuple[Any, ...]]:
+    """Comparable without 1 == True and 1 == 1.0; by message, since the order within one is free where times are."""
+    return sorted((row.position, row.property, row.time_ns, row.thing, row.kind, dumped(row.value)) for row in rows)
+
+
+def whole(value: Any) -> Any:
+    """Numbers that are whole come back as integers."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+@settings(max_examples=300, deadline=None)
+@given(blocks)
+def test_both_decoders_agree(messages: list[Message]) -> None:
+    model = Model(MODEL_TYPES)
+    fast, slow = decode(entry_of(messages), model), decode_slowly(messages, model, 7)
+    expected = [row._replace(value=whole(row.value)) for row in slow.rows]
+    assert exact(rows_of(fast)) == exact(expected)
+    assert [block.position(7, row) for row in sorted(slow.rejects)] == [reject.position for reject in fast.rejects]
+    assert fast.unclaimed == slow.unclaimed
+    assert [(one.position, one.time_ns, msgspec.json.decode(one.data)) for one in fast.events] == [
+        (block.position(7, row), time_ns, value) for row, time_ns, value in slow.events
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.builds(message, topics | st.text(max_size=30), st.binary(max_size=60) | payloads, st.booleans()), max_size=6
+    )
+)
+def test_every_message_comes_to_something(messages: list[Message]) -> None:
+    decoded = decode(entry_of(messages), Model(MODEL_TYPES))
+    accounted = {row.position for row in rows_of(decoded)}
+    accounted |= {reject.position for reject in decoded.rejects} | {event.position for event in decoded.events}
+    assert len(accounted) + decoded.unclaimed == len(messages) == decoded.messages
+    assert {block.position(7, 0) <= place < block.position(7, len(messages)) for place in accounted} <= {True}
+    keys = [(row.thing, row.property, row.time_ns, row.position) for row in rows_of(decoded)]
+    assert len(set(keys)) == len(keys)
+
+
+@settings(max_examples=60, deadline=None)
+@given(blocks, blocks)
+def test_what_was_learned_changes_nothing(first: list[Message], second: list[Message]) -> None:
+    used = Model(MODEL_TYPES)
+    decode(entry_of(first), used)
+    assert rows_of(decode(entry_of(second), used)) == rows_of(decode(entry_of(second), Model(MODEL_TYPES)))
+    renewed = used.renewed(dict(MODEL_TYPES))
+    assert rows_of(decode(entry_of(second), renewed)) == rows_of(decode(entry_of(second), Model(MODEL_TYPES)))
