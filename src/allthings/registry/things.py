@@ -210,15 +210,20 @@ def _checked_change(row: ThingRow, old: str, td: Mapping[str, Any], version: int
 
 
 def _new_id(id_: str, td: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The id and, if the address has one, the name of a thing that is PUT where none was."""
+    """The id and, if the address has one, the name of a thing that is PUT where none was.
+
+    An address that could be both is an id, unless it is the name that follows from the description's id.
+    """
     given = td.get("id")
-    if valid_id(id_) and (given == id_ or not valid_thing_name(id_)):
+    if given is not None and valid_thing_name(id_) and (not valid_id(id_) or name_from_id(given) == id_):
+        return given, id_
+    if valid_id(id_):
         if given not in (None, id_):
             raise BadInputError(f"the description has the id {given}, but the address says {id_}")
         return id_, None
     if not valid_thing_name(id_):
         raise BadInputError(f"{id_[:64]!r} is neither a URI nor a name of 1 to 128 letters, digits and . _ : -")
-    return given or id_from_name(id_), id_
+    return id_from_name(id_), id_
 
 
 def _add(session: Session, td: dict[str, Any], name: str | None, likely: str, now_ns: int, change: int) -> Thing:
