@@ -1,12 +1,36 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 const platform = process.env.ALLTHINGS_HTTP ?? "http://127.0.0.1:8484";
+const outDir = "../src/allthings/console/static";
+/** Smaller files do not gain from it. */
+const COMPRESS_BYTES_MIN = 1024;
+
+/** Beside each file a packed one, which the platform sends to browsers that understand it. */
+function compressed(): Plugin {
+  return {
+    name: "compressed",
+    apply: "build",
+    closeBundle() {
+      for (const name of readdirSync(outDir, { recursive: true, encoding: "utf8" })) {
+        if (!/\.(js|css|html|svg)$/.test(name)) continue;
+        const data = readFileSync(join(outDir, name));
+        if (data.length < COMPRESS_BYTES_MIN) continue;
+        writeFileSync(join(outDir, `${name}.br`), brotliCompressSync(data));
+        writeFileSync(join(outDir, `${name}.gz`), gzipSync(data, { level: 9 }));
+      }
+    },
+  };
+}
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), compressed()],
   build: {
-    outDir: "../src/allthings/console/static",
+    outDir,
     emptyOutDir: true,
     target: "es2022",
     modulePreload: { polyfill: false },

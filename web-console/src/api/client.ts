@@ -5,7 +5,9 @@ import type {
   CurrentValue,
   History,
   Me,
+  Reject,
   RejectPage,
+  Replayed,
   Status,
   ThingDescription,
   ThingPage,
@@ -109,8 +111,18 @@ export interface HistoryRequest {
   every?: string;
   aggregate?: readonly string[];
   limit?: number;
-  next?: string;
+  order?: "asc" | "desc";
   format?: string;
+}
+
+export interface RejectsMatch {
+  reason?: string;
+  topic?: string;
+}
+
+export interface RejectsQuery extends RejectsMatch {
+  limit: number;
+  next?: string | null;
 }
 
 export function historyAddress(query: HistoryRequest): string {
@@ -138,12 +150,11 @@ export const api = {
   history: (query: HistoryRequest, signal?: AbortSignal) =>
     request<History>("GET", historyAddress(query), undefined, signal),
 
-  rejects: (next: string | null, limit: number) =>
-    request<RejectPage>("GET", address("/api/rejects", { limit, next })),
-  replay: (id: string) =>
-    request<{ replayed: number }>("POST", `/api/rejects/${encodeURIComponent(id)}/replay`),
-  replayAll: (match: { reason?: string; topic?: string }) =>
-    request<{ replayed: number }>("POST", "/api/rejects/replay", match),
+  rejects: (query: RejectsQuery, signal?: AbortSignal) =>
+    request<RejectPage>("GET", address("/api/rejects", { ...query }), undefined, signal),
+  reject: (id: string) => request<Reject>("GET", `/api/rejects/${encodeURIComponent(id)}`),
+  replay: (id: string) => request<Replayed>("POST", `/api/rejects/${encodeURIComponent(id)}/replay`),
+  replayAll: (match: RejectsMatch) => request<Replayed>("POST", "/api/rejects/replay", match),
 
   tokens: (thing?: string) =>
     request<{ tokens: Token[] }>("GET", thing ? `${thingPath(thing)}/tokens` : "/api/tokens"),

@@ -13,20 +13,27 @@ const RETRY_MS = 5_000;
 
 /**
  * Call `onValues` with each batch until the returned function is called. The connection is closed while the page is
- * hidden, and `onState` says whether it stands.
+ * hidden, and `onState` says whether it stands. `onBreak` says that values may have been missed.
  */
 export function watchLive(
   filter: LiveFilter,
   onValues: (values: CurrentValue[]) => void,
   onState: (connected: boolean) => void = () => {},
+  onBreak: () => void = () => {},
 ): () => void {
   let source: EventSource | undefined;
+  let opened = false;
   let retry: ReturnType<typeof setTimeout> | undefined;
 
   const open = () => {
     close();
     source = new EventSource(address("/api/live", { thing: filter.things, property: filter.properties }));
-    source.addEventListener("open", () => onState(true));
+    source.addEventListener("open", () => {
+      onState(true);
+      if (opened) onBreak();
+      opened = true;
+    });
+    source.addEventListener("gap", onBreak);
     source.addEventListener("values", (event: MessageEvent<string>) => {
       onValues((JSON.parse(event.data) as { values: CurrentValue[] }).values);
     });

@@ -98,12 +98,23 @@ export interface Reject {
   client: string;
   topic: string;
   reason: string;
+  /** As text; in a list only its beginning. */
   payload: string;
+  payload_bytes: number;
+  /** There when the payload is no UTF-8. */
+  payload_base64?: string;
 }
 
 export interface RejectPage {
   rejects: Reject[];
   next: string | null;
+  total: number;
+}
+
+export interface Replayed {
+  replayed: number;
+  /** There were more than one request replays. */
+  more?: boolean;
 }
 
 export interface Token {

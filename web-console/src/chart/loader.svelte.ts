@@ -40,6 +40,11 @@ export class SeriesLoader {
     this.show(view, widthPx);
   }
 
+  /** Fetch again without taking the drawing away. */
+  refresh(view: Span, widthPx: number): void {
+    if (widthPx > 0) void this.load(view, widthPx);
+  }
+
   stop(): void {
     clearTimeout(this.timer);
     this.aborter?.abort();

@@ -1,29 +1,7 @@
-/**
- * Client-side routes over the History API. All but the overview live under /console/, since /things, /events and
- * others are the platform's API.
- */
+/** Client-side routing over the History API. */
 
 import type { Component } from "svelte";
-
-export interface Route {
-  name: RouteName;
-  /** The part of the path that names one thing, decoded. */
-  parameter: string;
-}
-
-export type RouteName =
-  "overview" | "things" | "thing" | "discovered" | "rejects" | "settings" | "login" | "missing";
-
-const BASE = "/console";
-
-const SINGLE: Record<string, RouteName> = {
-  "": "overview",
-  things: "things",
-  discovered: "discovered",
-  rejects: "rejects",
-  settings: "settings",
-  login: "login",
-};
+import { BASE, matchRoute, type RouteName } from "./routes";
 
 /** Each page is code of its own. Those that need no parameter ignore it, hence `never`: any component will do. */
 export const pages: Record<RouteName, () => Promise<{ default: Component<never> }>> = {
@@ -35,33 +13,6 @@ export const pages: Record<RouteName, () => Promise<{ default: Component<never> 
   settings: () => import("../pages/Settings.svelte"),
   login: () => import("../pages/Login.svelte"),
   missing: () => import("../pages/Missing.svelte"),
-};
-
-export function matchRoute(path: string): Route {
-  if (path === "/") return { name: "overview", parameter: "" };
-  if (path !== BASE && !path.startsWith(`${BASE}/`)) return { name: "missing", parameter: "" };
-  const [first = "", second = "", ...more] = path
-    .slice(BASE.length + 1)
-    .replace(/\/$/, "")
-    .split("/");
-  if (more.length === 0 && first === "things" && second) {
-    try {
-      return { name: "thing", parameter: decodeURIComponent(second) };
-    } catch {
-      return { name: "missing", parameter: "" };
-    }
-  }
-  return { name: second ? "missing" : (SINGLE[first] ?? "missing"), parameter: "" };
-}
-
-export const paths = {
-  overview: "/",
-  things: `${BASE}/things`,
-  thing: (thing: string) => `${BASE}/things/${encodeURIComponent(thing)}`,
-  discovered: `${BASE}/discovered`,
-  rejects: `${BASE}/rejects`,
-  settings: `${BASE}/settings`,
-  login: `${BASE}/login`,
 };
 
 class Router {

@@ -2,7 +2,8 @@
 
 import { api, ApiError, whenUnauthorized } from "../api/client";
 import type { Me } from "../api/types";
-import { paths, router } from "./router.svelte";
+import { router } from "./router.svelte";
+import { paths, safeTarget } from "./routes";
 
 class Session {
   me = $state.raw<Me | null>(null);
@@ -35,7 +36,7 @@ class Session {
   async login(user: string, password: string): Promise<void> {
     await api.login(user, password);
     await this.load();
-    router.go(safeTarget(router.url.searchParams.get("to")), { replace: true });
+    router.go(safeTarget(router.url.searchParams.get("to"), location.origin), { replace: true });
   }
 
   async logout(): Promise<void> {
@@ -43,13 +44,6 @@ class Session {
     this.me = null;
     router.go(paths.login);
   }
-}
-
-/** Only a path of this site: a `to` from elsewhere must not lead away. */
-export function safeTarget(to: string | null): string {
-  if (!to) return paths.overview;
-  const url = new URL(to, location.origin);
-  return to.startsWith("/") && url.origin === location.origin ? url.pathname + url.search : paths.overview;
 }
 
 export const session = new Session();

@@ -13,6 +13,8 @@ export class ThingLive {
   values = $state.raw<Record<string, CurrentValue>>({});
   connected = $state(false);
   loaded = $state(false);
+  /** How often values may have been missed. */
+  breaks = $state(0);
 
   private waiting: CurrentValue[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -21,18 +23,15 @@ export class ThingLive {
   /** Begin; undo with what is returned. */
   start(thing: string): () => void {
     const aborter = new AbortController();
-    api
-      .current([thing], aborter.signal)
-      .then(({ values }) => {
-        // What the feed brought meanwhile is newer.
-        this.values = { ...Object.fromEntries(values.map((one) => [one.property, one])), ...this.values };
-      })
-      .catch(() => {})
-      .finally(() => (this.loaded = true));
+    void this.load(thing, aborter.signal);
     const stop = watchLive(
       { things: [thing] },
       (values) => this.take(values),
       (connected) => (this.connected = connected),
+      () => {
+        this.breaks++;
+        void this.load(thing, aborter.signal);
+      },
     );
     return () => {
       aborter.abort();
@@ -47,6 +46,16 @@ export class ThingLive {
     return () => this.listeners.delete(listener);
   }
 
+  private async load(thing: string, signal: AbortSignal): Promise<void> {
+    try {
+      const { values } = await api.current([thing], signal);
+      this.values = newest(this.values, values);
+    } catch {
+      // The feed brings them as they come.
+    }
+    this.loaded = true;
+  }
+
   private take(values: CurrentValue[]): void {
     this.waiting = [...this.waiting, ...values].slice(-WAITING_MAX);
     this.timer ??= setTimeout(() => this.flush(), RENDER_MS);
@@ -56,13 +65,20 @@ export class ThingLive {
     this.timer = undefined;
     const batch = this.waiting;
     this.waiting = [];
-    const next = { ...this.values };
-    for (const value of batch) {
-      const known = next[value.property];
-      // A late reading goes into the history; the current value is the newest by the thing's own time.
-      if (!known || Date.parse(value.time) >= Date.parse(known.time)) next[value.property] = value;
-    }
-    this.values = next;
+    this.values = newest(this.values, batch);
     for (const listener of this.listeners) listener(batch);
   }
+}
+
+/** A late reading goes into the history; the current value is the newest by the thing's own time. */
+function newest(
+  known: Record<string, CurrentValue>,
+  values: readonly CurrentValue[],
+): Record<string, CurrentValue> {
+  const next = { ...known };
+  for (const value of values) {
+    const before = next[value.property];
+    if (!before || Date.parse(value.time) >= Date.parse(before.time)) next[value.property] = value;
+  }
+  return next;
 }

@@ -2,13 +2,9 @@
 
 const HEX_ROW = 16;
 
-/** The API hands the payload over in base64: it may be no text at all. */
-export function payloadBytes(reject: { payload: string }): Uint8Array {
-  try {
-    return Uint8Array.from(atob(reject.payload), (char) => char.charCodeAt(0));
-  } catch {
-    return new TextEncoder().encode(reject.payload);
-  }
+export function payloadBytes(reject: { payload: string; payload_base64?: string }): Uint8Array {
+  if (reject.payload_base64 === undefined) return new TextEncoder().encode(reject.payload);
+  return Uint8Array.from(atob(reject.payload_base64), (char) => char.charCodeAt(0));
 }
 
 /** null when the bytes are no UTF-8 or hold control characters. */
