@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from allthings.gateway import settings
 from allthings.gateway.access import Credentials
-from allthings.gateway.collector import Collector, Publisher
+from allthings.gateway.collector import Collector, Run
 from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
 from allthings.gateway.retained import Retained
@@ -22,7 +22,7 @@ from allthings.mqtt.filters import check_topic_filter, decode_topic_name
 from allthings.mqtt.packets import Connect, Puback, Publish, Suback, Subscribe, Unsuback, Unsubscribe
 from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties, encode_raw
 from allthings.mqtt.reasons import ReasonCode
-from allthings.mqtt.scanner import Run
+from allthings.mqtt.scanner import Run as WireRun
 
 _LOGGER = logging.getLogger(__name__)
 #: How long a connection that is being closed may take to write its last bytes.
@@ -196,7 +196,7 @@ class Broker:
         connection.topics[raw] = topic
         return topic
 
-    def refuse_publish(self, connection: Connection, run: Run) -> None:
+    def refuse_publish(self, connection: Connection, run: WireRun) -> None:
         """The client may not publish there: 0x87 for each (MQTT 5), else the connection ends [MQTT-3.3.5-2]."""
         topic = run.topic.decode()
         why = f"{connection.principal.name or 'anyone'} may not publish to {topic}"
@@ -224,22 +224,27 @@ class Broker:
         identifier = packet.packet_id.to_bytes(2) if packet.qos else None
         if topic is None:
             identifiers = [identifier] if identifier else []
-            self.refuse_publish(connection, Run(0x30 | packet.qos << 1, raw, [packet.payload], identifiers))
+            self.refuse_publish(connection, WireRun(0x30 | packet.qos << 1, raw, [packet.payload], identifiers))
             return
         connection.received += 1
         flags = packet.qos | (FLAG_RETAIN if packet.retain else 0)
         properties = encode_raw(_forwarded(packet.properties), Carrier.PUBLISH) or None
         self.collector.add(topic, packet.payload, flags, connection.client, properties, connection, identifier)
 
-    def _stored(
-        self, topic: str, payloads: list[bytes], flags: int, properties: bytes | None, publisher: Publisher | None
-    ) -> None:
-        retain = bool(flags & FLAG_RETAIN)
-        if retain:
-            self.retained.keep(topic, payloads[-1], flags & 3, properties)
-        self.statistics.delivered += self.subscriptions.deliver(
-            topic, payloads, flags & 3, retain, properties, publisher
-        )
+    def _stored(self, runs: list[Run], payloads: list[bytes]) -> None:
+        """A block is in the log: now its messages go to subscribers, and retained ones are kept."""
+        listening = bool(self.subscriptions)
+        at = 0
+        for topic, _, flags, properties, count, publisher in runs:
+            if listening or flags & FLAG_RETAIN:
+                some = payloads[at : at + count]
+                retain = bool(flags & FLAG_RETAIN)
+                if retain:
+                    self.retained.keep(topic, some[-1], flags & 3, properties)
+                self.statistics.delivered += self.subscriptions.deliver(
+                    topic, some, flags & 3, retain, properties, publisher
+                )
+            at += count
 
     # Subscribing
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,12 +27,21 @@ class Publisher(Protocol):
         """Send a PUBACK for each of these packet identifiers: their messages are on disk."""
 
 
-class Stored(Protocol):
-    """Called for each run of messages once it is in the log."""
+class Run(NamedTuple):
+    """Consecutive messages of one topic, client and flags (log.block), with the same properties."""
 
-    def __call__(
-        self, topic: str, payloads: list[bytes], flags: int, properties: bytes | None, publisher: Publisher | None
-    ) -> None: ...
+    topic: str
+    client: str
+    flags: int
+    properties: bytes | None
+    messages: int
+    publisher: Publisher | None
+
+
+class Stored(Protocol):
+    """Called with the messages of a block, in order, once they are in the log."""
+
+    def __call__(self, runs: list[Run], payloads: list[bytes]) -> None: ...
 
 
 class _Gathering:
@@ -42,8 +51,7 @@ class _Gathering:
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
-        #: topic, client, flags, properties, count, publisher
-        self.runs: list[tuple[str, str, int, bytes | None, int, Publisher | None]] = []
+        self.runs: list[Run] = []
         self.acknowledgements: dict[Publisher, list[bytes]] = {}
         self.messages = 0
         self.bytes = 0
@@ -52,17 +60,17 @@ class _Gathering:
         """The messages as a record batch; message n was received at `first_ns` + n."""
         topics: dict[str, int] = {}
         clients: dict[str, int] = {}
-        topic_of = np.array([topics.setdefault(run[0], len(topics)) for run in self.runs], np.int32)
-        client_of = np.array([clients.setdefault(run[1], len(clients)) for run in self.runs], np.int32)
-        counts = np.array([run[4] for run in self.runs])
-        flags = np.repeat(np.array([run[2] for run in self.runs], np.uint8), counts)
+        topic_of = np.array([topics.setdefault(run.topic, len(topics)) for run in self.runs], np.int32)
+        client_of = np.array([clients.setdefault(run.client, len(clients)) for run in self.runs], np.int32)
+        counts = np.array([run.messages for run in self.runs])
+        flags = np.repeat(np.array([run.flags for run in self.runs], np.uint8), counts)
         topic_column = pa.DictionaryArray.from_arrays(np.repeat(topic_of, counts), pa.array(list(topics)))
         client_column = pa.DictionaryArray.from_arrays(np.repeat(client_of, counts), pa.array(list(clients)))
         received = pa.array(np.arange(first_ns, first_ns + self.messages)).view(block.MESSAGES.field("received").type)
         return pa.RecordBatch.from_arrays(
             [
                 received,
-                topic_column.cast(pa.string()),
+                topic_column.dictionary_decode(),
                 pa.array(self.payloads, pa.binary()),
                 client_column,
                 pa.array(flags),
@@ -72,11 +80,11 @@ class _Gathering:
         )
 
     def _properties(self) -> pa.Array:
-        if not any(run[3] for run in self.runs):
+        if not any(run.properties for run in self.runs):
             return pa.nulls(self.messages, pa.binary())
         values: list[bytes | None] = []
-        for _, _, _, properties, count, _ in self.runs:
-            values.extend([properties] * count)
+        for run in self.runs:
+            values.extend([run.properties] * run.messages)
         return pa.array(values, pa.binary())
 
 
@@ -106,8 +114,7 @@ class Collector:
         self._last_ns = 0
         self._appended_s = float("-inf")
         self._under_pressure = False
-        self._appending_messages = 0
-        self._appending_bytes = 0
+        self._appending = 0
         #: The newest sequence appended, and messages appended in all.
         self.sequence = 0
         self.messages = 0
@@ -121,7 +128,7 @@ class Collector:
         """Take messages of one topic; `identifiers` (QoS 1) are acknowledged to `publisher` once stored."""
         gathering = self._gathering
         gathering.payloads.extend(payloads)
-        gathering.runs.append((topic, publisher.client, flags, None, len(payloads), publisher))
+        gathering.runs.append(Run(topic, publisher.client, flags, None, len(payloads), publisher))
         if identifiers:
             waiting = gathering.acknowledgements.get(publisher)
             if waiting is None:
@@ -145,7 +152,7 @@ class Collector:
         """Take one message (the long way: with properties, retained, a will)."""
         gathering = self._gathering
         gathering.payloads.append(payload)
-        gathering.runs.append((topic, client, flags, properties, 1, publisher))
+        gathering.runs.append(Run(topic, client, flags, properties, 1, publisher))
         if publisher is not None and identifier is not None:
             gathering.acknowledgements.setdefault(publisher, []).append(identifier)
         gathering.messages += 1
@@ -154,20 +161,17 @@ class Collector:
 
     def _grown(self) -> None:
         self._wake.set()
-        if not self._under_pressure and self._full():
+        gathering = self._gathering
+        if not self._under_pressure and (
+            gathering.messages > settings.WAITING_MESSAGES_MAX or gathering.bytes > settings.WAITING_BYTES_MAX
+        ):
             self._under_pressure = True
             self._pressure(True)
-
-    def _full(self, share: float = 1.0) -> bool:
-        return (
-            self._gathering.messages + self._appending_messages > settings.WAITING_MESSAGES_MAX * share
-            or self._gathering.bytes + self._appending_bytes > settings.WAITING_BYTES_MAX * share
-        )
 
     @property
     def waiting(self) -> int:
         """Messages that are not in the log yet."""
-        return self._gathering.messages + self._appending_messages
+        return self._gathering.messages + self._appending
 
     def hold(self, held: bool) -> None:
         """Stop appending (the disk is full) or go on; meanwhile messages wait and devices with them."""
@@ -209,18 +213,19 @@ class Collector:
 
     async def _append(self) -> None:
         for gathering in self._take():
-            self._appending_messages, self._appending_bytes = gathering.messages, gathering.bytes
+            self._appending = gathering.messages
             first_ns = max(self._now_ns(), self._last_ns + 1)
             self._last_ns = first_ns + gathering.messages - 1
             data = block.encode(gathering.batch(first_ns))
             try:
                 self.sequence = await self._log.append_surely(data, self._source, on_trouble=self._trouble)
             finally:
-                self._appending_messages = self._appending_bytes = 0
+                self._appending = 0
             self.messages += gathering.messages
             self.bytes += gathering.bytes
             self._settle(gathering)
-        if self._under_pressure and not self._full(0.5):
+        if self._under_pressure:
+            # All that was waiting is in the log now; what came meanwhile is within the bounds, or soon waits again.
             self._under_pressure = False
             self._pressure(False)
 
@@ -234,10 +239,7 @@ class Collector:
     def _settle(self, gathering: _Gathering) -> None:
         for acknowledged, identifiers in gathering.acknowledgements.items():
             acknowledged.acknowledge(identifiers)
-        at = 0
-        for topic, _, flags, properties, count, publisher in gathering.runs:
-            self._stored(topic, gathering.payloads[at : at + count], flags, properties, publisher)
-            at += count
+        self._stored(gathering.runs, gathering.payloads)
 
 
 def _divide(gathering: _Gathering) -> list[_Gathering]:
@@ -263,7 +265,7 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
                 left -= 1
             if payloads:
                 part.payloads.extend(payloads)
-                part.runs.append((topic, client, flags, properties, len(payloads), publisher))
+                part.runs.append(Run(topic, client, flags, properties, len(payloads), publisher))
                 part.messages += len(payloads)
             if left:
                 parts.append(_Gathering())

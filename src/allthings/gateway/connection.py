@@ -8,7 +8,7 @@ connection is closed (MQTT 5 section 4.13).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from allthings.gateway import settings
 from allthings.gateway.access import ANYONE, Principal
@@ -37,6 +37,26 @@ if TYPE_CHECKING:
     from allthings.gateway.broker import Broker
 
 
+class _Plain(NamedTuple):
+    """Where the parts of a PUBLISH stand that is like the last one: same flags, same topic, short."""
+
+    first: int
+    topic_bytes: bytes
+    topic: str
+    flags: int
+    identifier_at: int
+    payload_at: int
+
+
+def _plain(run: Run, topic: str, v5: bool) -> _Plain:
+    flags = run.first >> 1 & 3 | (run.first & 1) << 2
+    topic_bytes = len(run.topic).to_bytes(2) + run.topic
+    identifier_at = 2 + len(topic_bytes)
+    return _Plain(
+        run.first, topic_bytes, topic, flags, identifier_at, identifier_at + (2 if flags & 3 else 0) + (1 if v5 else 0)
+    )
+
+
 class Connection(asyncio.Protocol):
     """From accept to close. `client` is "" until CONNECT was accepted."""
 
@@ -49,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._needed = 0
         self._packet_bytes_max = settings.CONNECT_BYTES_MAX
         self._runs: list[Run] = []
+        self._plain: _Plain | None = None
         self._state = "new"
         self._write_paused = False
         self._problem_information = True
@@ -97,6 +118,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard = self._loop.time()
+        if self._plain is not None and self._take_plain(data, self._plain):
+            return
         if self._chunks or self._state == "checking":
             self._chunks.append(data)
             self._arrived += len(data)
@@ -111,6 +134,28 @@ class Connection(asyncio.Protocol):
             self.refuse(error.reason, str(error))
         except MqttError as error:
             self.refuse(error.reason, str(error))
+
+    def _take_plain(self, data: bytes, plain: _Plain) -> bool:
+        """One whole PUBLISH like the one before it: what a device that waits for each PUBACK sends."""
+        if (
+            data[0] != plain.first
+            or data[1] != len(data) - 2
+            or data[1] > 0x7F
+            or not data.startswith(plain.topic_bytes, 2)
+            or len(data) < plain.payload_at
+            or (self.v5 and data[plain.payload_at - 1])
+            or self._chunks
+            or self._state != "up"
+        ):
+            return False
+        identifier = data[plain.identifier_at : plain.identifier_at + 2]
+        if plain.flags & 3 and identifier == b"\0\0":
+            return False
+        self.received += 1
+        self._broker.collector.add_run(
+            plain.topic, [data[plain.payload_at :]], plain.flags, self, [identifier] if plain.flags & 3 else []
+        )
+        return True
 
     def _take(self, data: bytes) -> None:
         position, available = 0, len(data)
@@ -161,6 +206,8 @@ class Connection(asyncio.Protocol):
             self.received += len(run.payloads)
             flags = run.first >> 1 & 3 | (run.first & 1) << 2
             self._broker.collector.add_run(topic, run.payloads, flags, self, run.identifiers)
+        if len(runs) == 1 and len(run.payloads) == 1 and topic is not None:
+            self._plain = _plain(run, topic, self.v5)
 
     # Packets
 

@@ -27,10 +27,13 @@ def set_up(role: str) -> Settings:
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("nats").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     # Everything imported so far lives for ever: full collections need not look at it.
     gc.freeze()
+    # The hot loops make many small lists and no cycles: look for garbage more seldom than every 700 of them.
+    gc.set_threshold(50_000, 20, 50)
     try:
         return settings_module.load({})
     except SettingError as error:
