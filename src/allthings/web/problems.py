@@ -16,6 +16,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from allthings.things.errors import AllthingsError
+from allthings.things.td.check import InvalidTdError
 from allthings.web.paths import reference
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -68,13 +69,15 @@ def from_allthings_error(request: Request[Any, Any, Any], error: AllthingsError)
     """Our own errors carry everything already."""
     if error.status >= 500:
         _log.warning("%s %s: %s", request.method, _where(request), error.detail)
+    extensions = dict(error.extensions)
+    if isinstance(error, InvalidTdError):
+        # The names that WoT Discovery section 7.3.2.6 gives them.
+        found = extensions.pop("problems", [])
+        extensions["validationErrors"] = [
+            {"field": one["pointer"], "description": one["problem"]} for one in found
+        ]
     return problem(
-        error.type,
-        error.title,
-        error.status,
-        error.detail,
-        instance=_where(request),
-        extensions=error.extensions,
+        error.type, error.title, error.status, error.detail, instance=_where(request), extensions=extensions
     )
 
 

@@ -20,7 +20,8 @@ def _form(href: str, method: str, status: int, *, errors: tuple[int, ...], **mor
     answer = {"description": "Success", "htv:statusCodeValue": status} | more.pop("response", {})
     answer.setdefault("contentType", MEDIA_TYPE)
     failures = [{"contentType": _PROBLEM, "htv:statusCodeValue": code, "success": False} for code in errors]
-    return {"href": href, "htv:methodName": method, "response": answer, "additionalResponses": failures, **more}
+    form = {"href": href, "htv:methodName": method, "response": answer, **more}
+    return form | ({"additionalResponses": failures} if failures else {})
 
 
 def _actions() -> dict[str, Any]:
