@@ -38,7 +38,7 @@ def test_help_has_an_example_and_machine_output(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["history"], ["no-such-command"], ["query", "x", "--limit", "0"], ["watch", "--nonsense"]]
+    "arguments", [["history"], ["no-such-command"], ["query", "x", "--format", "xml"], ["watch", "--nonsense"]]
 )
 def test_misuse_is_status_2(arguments: list[str]) -> None:
     assert RUNNER.invoke(APP, arguments).exit_code == 2

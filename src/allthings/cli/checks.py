@@ -45,13 +45,20 @@ class Finding:
     advice: str = ""
 
 
-def machine(settings: Settings, running: bool) -> Iterator[Finding]:
-    """What can be seen without the platform. `running`: whether it answers (then it may hold its ports)."""
+def machine(settings: Settings, addresses: dict[str, str], running: bool) -> Iterator[Finding]:
+    """What can be seen without the platform.
+
+    `running`: whether it answers; `addresses`: where it said it listens when it was last started (http, mqtt).
+    """
     yield _nats(settings)
     yield _data(settings)
     yield _disk(settings)
     for what, port, flag in (("HTTP", settings.http_port, "--http-port"), ("MQTT", settings.mqtt_port, "--mqtt-port")):
-        yield _port(what, settings.host, port, flag, running)
+        address = addresses.get(what.lower(), "")
+        if running and address:
+            yield Finding(f"port {what}", "ok", f"{address}, in use by the platform")
+        else:
+            yield _port(what, settings.host, port, flag)
     yield _clock(settings)
 
 
@@ -103,7 +110,7 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", "ok", detail)
 
 
-def _port(what: str, host: str, port: int, flag: str, running: bool) -> Finding:
+def _port(what: str, host: str, port: int, flag: str) -> Finding:
     name = f"port {what}"
     if port == 0:
         return Finding(name, "ok", "any free one")
@@ -114,8 +121,6 @@ def _port(what: str, host: str, port: int, flag: str, running: bool) -> Finding:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                if running:
-                    return Finding(name, "ok", f"{host}:{port}, in use by the platform")
                 return Finding(
                     name,
                     "fail",
@@ -125,10 +130,6 @@ def _port(what: str, host: str, port: int, flag: str, running: bool) -> Finding:
             return Finding(
                 name, "fail", f"{host}:{port}: {error.strerror}", f"choose another with {flag}, or another --host"
             )
-    if running:
-        return Finding(
-            name, "warn", f"{host}:{port} is free although a platform answers", "it was started with other settings"
-        )
     return Finding(name, "ok", f"{host}:{port}, free")
 
 
@@ -200,9 +201,10 @@ def _readiness(client: Client) -> Iterator[Finding]:
 def _status(client: Client) -> Iterator[Finding]:
     status = client.get("/api/status")
     for role in status["roles"]:
-        well = role["state"] == "running"
         detail = role["state"] + (f", started again {role['restarts']} times" if role["restarts"] else "")
-        state: State = "fail" if not well else "warn" if role["restarts"] else "ok"
+        state: State = "warn" if role["state"] == "starting" or role["restarts"] else "ok"
+        if role["state"] not in ("running", "starting"):
+            state = "fail"
         yield Finding(
             f"role {role['name']}", state, detail, "" if state == "ok" else "look at what `allthings up` printed"
         )

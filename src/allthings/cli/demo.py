@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from allthings.runtime.child import ChildSpec
 
 
+async def _lives() -> bool:
+    """The player is at work as soon as it runs: nothing waits for it."""
+    return True
+
+
 def register(app: typer.Typer) -> None:
     @app.command()
     def demo(
@@ -45,7 +50,7 @@ def register(app: typer.Typer) -> None:
             argv = [sys.executable, "-m", "allthings.scenes.demo", "--http", http, "--mqtt", mqtt]
             if speed is not None:
                 argv += ["--speed", str(speed)]
-            return [ChildSpec("demo", argv, may_finish=True, stop_within_s=2)]
+            return [ChildSpec("demo", argv, probe=_lives, may_finish=True, stop_within_s=2)]
 
         given = flags(
             data=data,

@@ -40,23 +40,31 @@ def doctor(
     except SettingError as error:
         _report([], {}, [checks.Finding("settings", "fail", error.detail, "correct it there")], as_json)
         raise typer.Exit(1) from None
-    with Client(_address(settings, url), token, timeout=10.0) as client:
+    addresses = _addresses(settings)
+    if url == DEFAULT_URL:
+        # The platform of this data directory, wherever it listens.
+        url = addresses.get("http", url)
+    with Client(url, token, timeout=10.0) as client:
         platform = list(checks.platform(client))
+    if url != addresses.get("http"):
+        addresses = {}
     running = platform[0].state == "ok"
-    findings = [checks.Finding("settings", "ok", "all can be used"), *checks.machine(settings, running), *platform]
+    findings = [
+        checks.Finding("settings", "ok", "all can be used"),
+        *checks.machine(settings, addresses, running),
+        *platform,
+    ]
     _report(_settings(settings), versions(), findings, as_json)
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(1)
 
 
-def _address(settings: Settings, url: str) -> str:
-    """The address given; else that of the platform which runs on the data directory, wherever it listens."""
+def _addresses(settings: Settings) -> dict[str, str]:
+    """Where the platform that was last started on the data directory listens."""
     from allthings.runtime.up import read_state
 
-    if url != DEFAULT_URL:
-        return url
     addresses = read_state(settings.data).get("addresses")
-    return str(addresses.get("http", url)) if isinstance(addresses, dict) else url
+    return {str(name): str(value) for name, value in addresses.items()} if isinstance(addresses, dict) else {}
 
 
 def _settings(settings: Settings) -> list[dict[str, Any]]:
@@ -80,11 +88,12 @@ def _report(settings: list[dict[str, Any]], versions: dict[str, str], findings: 
     if as_json:
         write_json({"settings": settings, "versions": versions, "checks": [asdict(finding) for finding in findings]})
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    from allthings.cli.output import terminal
+
+    console = terminal()
     if settings:
         table = Table("setting", "value", "from", box=None, header_style="bold", pad_edge=False)
         for setting in settings:

@@ -101,11 +101,12 @@ def _write_json(found: dict[str, Any], output: Path | None) -> None:
 
 def _show(found: dict[str, Any]) -> None:
     from allthings.cli.output import remark, write_line, write_table
+    from allthings.things.units import unit_symbol
 
     if not any(series["points"] for series in found["series"]):
         remark("no readings in this time")
     for series in found["series"]:
-        unit = f" [{series['unit']}]" if series["unit"] else ""
+        unit = f" in {unit_symbol(series['unit'])}" if series["unit"] else ""
         write_line(f"{series['thing']} {series['property']}{unit}")
         columns = series["columns"]
         write_table(columns, series["points"], right=columns[1:])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def write_json(value: Any) -> None:
@@ -34,7 +37,6 @@ def remark(text: str) -> None:
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:
     """A table for people. `right`: columns aligned to the right."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -43,11 +45,15 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Se
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(show(cell)) for cell in row))
-    console = Console()
-    if not console.is_terminal:
-        # A pipe has no width; nothing is folded for it.
-        console = Console(width=10_000)
-    console.print(table)
+    terminal().print(table)
+
+
+def terminal() -> Console:
+    """Standard output as rich writes to it. A pipe has no width: nothing is folded for it."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=10_000)
 
 
 def show(value: Any) -> str:

@@ -18,7 +18,6 @@ class Format(StrEnum):
 
 def query(
     sql: Annotated[str, typer.Argument(help="One SELECT; - reads it from standard input.", show_default=False)],
-    limit: Annotated[int, typer.Option(help="Rows at most.", min=1, max=100_000)] = 1000,
     format_: Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")] = Format.TABLE,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
@@ -31,11 +30,11 @@ def query(
     import sys
 
     from allthings.cli.client import Client
-    from allthings.cli.output import remark, write_csv, write_json, write_table
+    from allthings.cli.output import write_csv, write_json, write_table
 
     text = sys.stdin.read() if sql == "-" else sql
     with Client(url, token) as client:
-        answer = client.request("POST", "/api/query", json={"sql": text, "limit": limit}).json()
+        answer = client.request("POST", "/api/query", json={"sql": text}).json()
     if as_json or format_ is Format.JSON:
         write_json(answer)
     elif format_ is Format.CSV:
@@ -47,8 +46,6 @@ def query(
             if any(word in kind for word in ("Int", "Float", "Decimal"))
         ]
         write_table(answer["columns"], answer["rows"], right=numeric)
-    if answer["truncated"]:
-        remark(f"only the first {len(answer['rows'])} rows; more with --limit")
 
 
 def register(app: typer.Typer) -> None:

@@ -25,6 +25,7 @@ def list_things(
     """
     from allthings.cli.client import Client
     from allthings.cli.output import remark, show, write_json, write_table
+    from allthings.things.units import unit_symbol
 
     found: list[dict[str, Any]] = []
     after: str | None = None
@@ -42,7 +43,7 @@ def list_things(
     rows = []
     for thing in found:
         main = thing["main"] or {}
-        value = f"{show(main.get('value'))} {main.get('unit', '')}".strip()
+        value = f"{show(main.get('value'))} {unit_symbol(main.get('unit', ''))}".strip()
         online = "online" if thing["online"] else "offline"
         rows.append((thing["thing"], thing["title"], thing["state"], online, thing["seen"], value))
     write_table(["thing", "title", "state", "now", "seen", "value"], rows, right=["value"])
@@ -59,6 +60,7 @@ def show_thing(thing: Thing, as_json: Json = False, url: Url = DEFAULT_URL, toke
     """
     from allthings.cli.client import Client, thing_path
     from allthings.cli.output import show, write_json, write_line, write_table
+    from allthings.things.units import unit_symbol
 
     with Client(url, token) as client:
         td = client.get(thing_path(thing))
@@ -75,7 +77,8 @@ def show_thing(thing: Thing, as_json: Json = False, url: Url = DEFAULT_URL, toke
     for name, form in td.get("properties", {}).items():
         value = current.get(name, {})
         title = form.get("title", "")
-        rows.append((name, title, show(value.get("value")), form.get("unit", ""), value.get("time", "")))
+        unit = unit_symbol(form.get("unit", ""))
+        rows.append((name, title, show(value.get("value")), unit, value.get("time", "")))
     write_table(["property", "title", "value", "unit", "time"], rows, right=["value"])
 
 
