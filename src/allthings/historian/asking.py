@@ -60,7 +60,7 @@ class Asking:
                 "SELECT DISTINCT thing, property FROM ("
                 "SELECT thing, property FROM latest WHERE has({things:Array(String)}, thing) UNION ALL "
                 "SELECT thing, property FROM readings WHERE thing IN {things:Array(String)} "
-                f"AND position > {buckets.ROLLED_UP}) ORDER BY thing, property",
+                f"AND position > {buckets.MINUTES.rolled_up}) ORDER BY thing, property",
                 {"things": whole},
             )
             for thing, name in rows:

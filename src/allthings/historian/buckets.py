@@ -8,8 +8,8 @@ readings can be merged. A span is covered once by four kinds of partials, coarse
 3. minutes likewise;
 4. readings of all the rest.
 
-A bucket is *dirty* when a reading in it has come (or was corrected) since the last rollup, which is told by the log
-position. So the answer equals the one from the readings alone, however far behind the rollups are.
+A bucket is *dirty* when a reading in it has come (or was corrected) since its level was rolled up, which is told by
+the log position. So the answer equals the one from the readings alone, however far behind the rollups are.
 
 Where readings have expired (`floors`), a minute stays with its rollup even when dirty, and only the readings since
 the last rollup are added. Likewise an hour whose minutes have expired.
@@ -28,12 +28,18 @@ from allthings.historian.settings import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 class Level(NamedTuple):
     """A rollup: its table, the length of its buckets, and the column of `floors` that says where its source begins.
 
-    Hours and days are dropped together, so days always have their source.
+    Its source is the next finer level, or the readings. Hours and days are dropped together, so days always have
+    their source. How far each level is (`rolled_up`) differs, but a coarser one is never farther than a finer one.
     """
 
     table: str
     every_ns: int
     source_floor: str | None
+
+    @property
+    def rolled_up(self) -> str:
+        """The log position up to which readings are reflected here, as a subquery."""
+        return f"(SELECT max(position) FROM progress WHERE what = '{self.table}')"
 
 
 MINUTES: Final = Level("readings_1m", NS_PER_MINUTE, "raw")
@@ -53,9 +59,6 @@ MERGED: Final = (
     "sum(n), sum(numbers), min(low), max(high), sum(total), "
     "min(first_time), argMin(first_value, first_time), max(last_time), argMax(last_value, last_time)"
 )
-
-#: The position up to which everything is rolled up.
-ROLLED_UP: Final = "(SELECT max(position) FROM progress WHERE what = 'rollup')"
 
 
 def bucket(column: str, every_ns: int) -> str:
@@ -99,13 +102,17 @@ class Span:
         levels = tuple(level for level in levels if not self._empty(level))
         parts = [self._rolled_up(level, coarser) for level, coarser in zip(levels, (*levels[1:], None), strict=False)]
         parts.append(self._of_readings(levels[0] if levels else None, readings_every_ns))
-        if levels and self.floors:
-            parts.append(self._late(readings_every_ns))
+        if self.floors:
+            beyond = ""
+            for level in levels:
+                if level.source_floor:
+                    parts.append(self._late(level, beyond, readings_every_ns))
+                    beyond = f" AND position <= {level.rolled_up}"
         return " UNION ALL ".join(parts)
 
     def dirty(self, level: Level) -> str:
         """The dirty buckets of a level that have to be made from the next finer one: a subquery of keys."""
-        conditions = [self.within(), f"position > {ROLLED_UP}"]
+        conditions = [self.within(), f"position > {level.rolled_up}"]
         buckets = (
             f"SELECT DISTINCT thing, property, {bucket('time', level.every_ns)} AS bucket "
             f"FROM readings WHERE {_all(conditions)}"
@@ -138,11 +145,14 @@ class Span:
             f"FROM readings FINAL WHERE {_all(conditions)} GROUP BY thing, property, bucket"
         )
 
-    def _late(self, every_ns: int) -> str:
-        """Readings since the last rollup in minutes whose other readings have expired."""
-        whole = times("time", *self._whole(MINUTES))
-        minute = f"(thing, property, {bucket('time', MINUTES.every_ns)})"
-        conditions = [self.series, *whole, f"position > {ROLLED_UP}", f"{minute} NOT IN ({self.dirty(MINUTES)})"]
+    def _late(self, level: Level, beyond: str, every_ns: int) -> str:
+        """Readings that a level does not reflect yet, in buckets whose source has expired."""
+        conditions = [
+            self.series,
+            *times("time", *self._whole(level)),
+            f"position > {level.rolled_up}{beyond}",
+            f"(thing, property, {bucket('time', level.every_ns)}) NOT IN ({self.dirty(level)})",
+        ]
         rows = (
             f"SELECT * FROM readings WHERE {_all(conditions)} ORDER BY position DESC LIMIT 1 BY thing, property, time"
         )

@@ -10,6 +10,7 @@ import pyarrow as pa
 from allthings.historian import schema, sql, views
 from allthings.historian.asking import Asking
 from allthings.historian.engine import Engine
+from allthings.historian.errors import HistorianUnavailableError
 from allthings.historian.newest import newest
 from allthings.historian.plot import Plotting
 from allthings.historian.query import HistoryQuery, Series
@@ -71,13 +72,20 @@ class History:
         position; one row a series, sorted by the first two."""
         return newest(self._engine.query, series)
 
-    def rollup(self, position: int) -> RollupReport:
-        """Bring minutes, hours, days and `latest` up to a log position. All readings up to it must be inserted."""
+    def rollup(self, position: int, *, upper: bool = True) -> RollupReport:
+        """Bring minutes and, with `upper`, hours and days up to a log position.
+
+        All readings up to it must have been inserted. Answers are exact without; this makes them fast.
+        """
         with self._working:
-            return self._rollups.bring_up(position, self._floors)
+            return self._rollups.bring_up(position, floors=self._floors, upper=upper)
+
+    def stop_rollups(self) -> None:
+        """End a rollup under way after its step, since the history is about to be closed."""
+        self._rollups.stop()
 
     def rolled_up(self) -> int:
-        """The log position that the rollups have reached."""
+        """The log position that the minutes have reached."""
         return self._rollups.position()
 
     def newest_position(self) -> int:
@@ -94,7 +102,9 @@ class History:
         return report
 
     def _bring_up(self) -> None:
-        self._rollups.bring_up(self._rollups.newest(), self._floors)
+        newest = self._rollups.newest()
+        if self._rollups.bring_up(newest, floors=True, upper=True).position < newest:
+            raise HistorianUnavailableError("the history is being closed")
 
     def disk_bytes(self) -> int:
         """Bytes that the history takes on disk."""

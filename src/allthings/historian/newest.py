@@ -30,7 +30,7 @@ def newest(handles: Handles, series: Sequence[tuple[str, str]] | None) -> pa.Tab
     table = handles.arrow(
         f"SELECT thing, property, {value} FROM ("
         f"SELECT {_COLUMNS} FROM latest FINAL WHERE {condition} UNION ALL "
-        f"SELECT {_COLUMNS} FROM readings WHERE {condition} AND position > {buckets.ROLLED_UP}"
+        f"SELECT {_COLUMNS} FROM readings WHERE {condition} AND position > {buckets.MINUTES.rolled_up}"
         ") GROUP BY thing, property ORDER BY thing, property",
         parameters,
     )

@@ -1,14 +1,19 @@
 """Minutes, hours and days are made of what came since the last time.
 
-The invariant, at every moment and after every crash: with P the position in `progress`,
+The invariant, at every moment and after every crash: with P the position of a level in `progress`,
 
-1. every minute, hour, day and `latest` row reflects all readings with positions up to P;
-2. a row of version V reflects no reading beyond V in a bucket whose source has expired. (Elsewhere it may: readers
+1. every row of the level (for minutes: also of `latest`) reflects all readings with positions up to P;
+2. in a bucket whose source has expired, a row of version V reflects no reading beyond V. (Elsewhere it may: readers
    take every bucket with readings beyond P from the finer level anyway.)
 
-A step reflects the readings in (P, Q]. It finds the buckets that they touch, makes these anew (minutes of readings,
-hours of minutes, days of hours), writes them as version Q, and then moves P to Q. Cut off anywhere, the step is done
-again and writes the same or newer rows over them.
+A step reflects the readings in (P, Q]: it makes the buckets that they touch, writes these as version Q, and then moves
+P to Q. Cut off anywhere, the step is done again and writes the same or newer rows over them.
+
+Minutes. Most readings come in order, so most minutes touched lie after the newest minute of their series. These are
+made of the new readings alone. The others (the minute that was under way, late readings, corrections) are made anew
+of all their readings.
+
+Hours are made of minutes, days of hours.
 
 A bucket whose source has expired cannot be made anew. It is merged with the readings beyond its own version, so that
 doing a step again adds nothing twice. A reading that comes a second time after it has expired is counted again: there
@@ -19,22 +24,25 @@ is nothing left to know it by.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
-from allthings.historian import buckets, settings
+from allthings.historian import settings
 from allthings.historian.buckets import DAYS, FROM_READINGS, HOURS, MERGED, MINUTES, PARTIAL, Level, bucket
 from allthings.historian.engine import Handles
 from allthings.log import block
 
 _LATEST: Final = "time, number, text, kind, received, position"
+_MINUTE: Final = bucket("time", MINUTES.every_ns)
+#: The source of hours and days.
+_SOURCES: Final = ((HOURS, MINUTES), (DAYS, HOURS))
 
 
 @dataclass(frozen=True, slots=True)
 class RollupReport:
-    """What a rollup did: it reflects positions up to `position` now, after `readings` in `steps` steps."""
+    """What a rollup did: minutes reflect positions up to `position` now, after `readings` in `steps` steps."""
 
     position: int
     readings: int
@@ -42,14 +50,19 @@ class RollupReport:
 
 
 class Rollups:
-    """Brings rollups up to the readings. One at a time; the caller sees to that."""
+    """Brings rollups up to the readings. One call at a time; the caller sees to that."""
 
     def __init__(self, handles: Handles) -> None:
         self._handles = handles
+        self._stopped = threading.Event()
 
-    def position(self) -> int:
+    def stop(self) -> None:
+        """End a rollup under way after its step; the rest is done another time."""
+        self._stopped.set()
+
+    def position(self, level: Level = MINUTES) -> int:
         """The position up to which every reading is reflected."""
-        return int(self._handles.value(f"SELECT {buckets.ROLLED_UP}"))
+        return int(self._handles.value(f"SELECT {level.rolled_up}"))
 
     def newest(self) -> int:
         """The greatest position of any reading, or the one reached when there is none beyond it."""
@@ -57,69 +70,146 @@ class Rollups:
         beyond = self._handles.value(f"SELECT max(position) FROM readings WHERE position > {reached}")
         return max(reached, int(beyond))
 
-    def bring_up(self, position: int, floors: bool) -> RollupReport:
-        """Reflect every reading up to `position`; all of these must have been inserted before."""
-        reached = self.position()
-        readings = steps = 0
+    def bring_up(self, position: int, *, floors: bool, upper: bool) -> RollupReport:
+        """Reflect every reading up to `position` in minutes and, with `upper`, in hours and days.
+
+        All readings up to it must have been inserted. `floors` says whether anything has expired yet.
+        """
+        reached, readings, steps = self.position(), 0, 0
         for after, upto, rows in self._steps(reached, position):
-            self._step(after, upto, floors)
+            if self._stopped.is_set():
+                return RollupReport(reached, readings, steps)
+            self._minutes(after, upto, floors)
+            self._move(MINUTES, upto)
             reached, readings, steps = upto, readings + rows, steps + 1
         if reached < position:
-            self._move(position)
-        return RollupReport(max(reached, position), readings, steps)
+            reached = position
+            self._move(MINUTES, reached)
+        if upper:
+            for level, source in _SOURCES:
+                self._bring_up_level(level, source, reached, floors)
+        return RollupReport(reached, readings, steps)
+
+    def _bring_up_level(self, level: Level, source: Level, reached: int, floors: bool) -> None:
+        after = self.position(level)
+        for upto in self._versions(source, after, reached):
+            if self._stopped.is_set():
+                return
+            self._merge(level, source, after, upto, floors)
+            self._move(level, upto)
+            after = upto
+
+    def _move(self, level: Level, position: int) -> None:
+        self._handles.run(f"INSERT INTO progress (what, position) VALUES ('{level.table}', {position})")
+
+    # What is done in one step
 
     def _steps(self, after: int, upto: int) -> Iterator[tuple[int, int, int]]:
-        """Ranges of positions with about ROLLUP_STEP_ROWS readings each; they end where blocks end."""
+        """Ranges of positions that end where blocks end, and how many readings each has.
+
+        A step is bounded by the minutes that it makes, which are kept in memory; there are at most as many as
+        readings, and far fewer when these are dense.
+        """
+        new = _new(after, upto)
         counts = self._handles.rows(
             f"SELECT intDiv(position, {block.ROWS_MAX}) AS sequence, count() FROM readings "
-            f"WHERE position > {after} AND position <= {upto} GROUP BY sequence ORDER BY sequence"
+            f"WHERE {new} GROUP BY sequence ORDER BY sequence"
         )
-        bounds, rows, taken = [after], list[int](), 0
+        most = settings.ROLLUP_STEP_ROWS
+        if sum(count for _, count in counts) > most:
+            made = self._handles.value(f"SELECT uniqCombined(14)(thing, property, {_MINUTE}) FROM readings WHERE {new}")
+            if made < most / 2:
+                most = settings.ROLLUP_DENSE_ROWS
+        rows = 0
         for i, (sequence, count) in enumerate(counts):
-            taken += count
-            if taken >= settings.ROLLUP_STEP_ROWS or i == len(counts) - 1:
-                bounds.append(min(upto, block.position(sequence + 1, 0) - 1))
-                rows.append(taken)
-                taken = 0
-        for (start, end), count in zip(pairwise(bounds), rows, strict=True):
-            yield start, end, count
+            rows += count
+            if rows >= most or i == len(counts) - 1:
+                end = min(upto, block.position(sequence + 1, 0) - 1)
+                yield after, end, rows
+                after, rows = end, 0
 
-    def _step(self, after: int, upto: int, floors: bool) -> None:
-        new = f"position > {after} AND position <= {upto}"
-        late = floors and self._any_late(new)
-        self._handles.run(
-            f"INSERT INTO readings_1m (thing, property, bucket, {PARTIAL}, version) "
-            f"SELECT thing, property, {bucket('time', MINUTES.every_ns)} AS bucket, {FROM_READINGS}, {upto} "
-            f"FROM readings FINAL WHERE (thing, property, {bucket('time', MINUTES.every_ns)}) IN "
-            f"({_touched(MINUTES, new, late)}) GROUP BY thing, property, bucket"
+    def _versions(self, source: Level, after: int, upto: int) -> Iterator[int]:
+        """The same for hours and days: versions of their source, each with not too many rows before it."""
+        counts = self._handles.rows(
+            f"SELECT version, count() FROM {source.table} WHERE version > {after} AND version <= {upto} "
+            "GROUP BY version ORDER BY version"
         )
+        rows = 0
+        for version, count in counts:
+            rows += count
+            if rows >= settings.ROLLUP_STEP_ROWS:
+                yield version
+                rows = 0
+        if after < upto:
+            yield upto
+
+    # Minutes
+
+    def _minutes(self, after: int, upto: int, floors: bool) -> None:
+        new = _new(after, upto)
+        late = floors and self._any_late(MINUTES, new)
+        self._handles.run("TRUNCATE TABLE anew")
+        self._handles.run(
+            "INSERT INTO anew (thing, property, bucket) SELECT DISTINCT n.thing, n.property, n.bucket FROM ("
+            f"SELECT thing, property, {_MINUTE} AS bucket FROM readings WHERE {new}) AS n "
+            f"INNER JOIN (SELECT thing, property, {_MINUTE} AS newest FROM latest FINAL) AS l "
+            "ON l.thing = n.thing AND l.property = n.property WHERE n.bucket <= l.newest"
+        )
+        columns = f"thing, property, bucket, {PARTIAL}, version"
+        minute = f"(thing, property, {_MINUTE})"
+        available = f"AND {minute} NOT IN ({_expired(MINUTES, new)})" if late else ""
+        # The index of positions is enough to find every new reading, and only new ones are wanted.
+        self._handles.run(
+            f"INSERT INTO readings_1m ({columns}) "
+            f"SELECT thing, property, {_MINUTE} AS bucket, {FROM_READINGS}, {upto} FROM readings FINAL "
+            f"WHERE {new} AND {minute} NOT IN (SELECT thing, property, bucket FROM anew) {available} "
+            "GROUP BY thing, property, bucket "
+            "SETTINGS use_skip_indexes_if_final_exact_mode = 0"
+        )
+        if self._handles.value("SELECT count() FROM anew"):
+            self._handles.run(
+                f"INSERT INTO readings_1m ({columns}) "
+                f"SELECT thing, property, {_MINUTE} AS bucket, {FROM_READINGS}, {upto} FROM readings FINAL "
+                f"WHERE {minute} IN (SELECT thing, property, bucket FROM anew) {available} "
+                "GROUP BY thing, property, bucket"
+            )
         if late:
             self._merge_late(MINUTES, new, upto)
-        for level, source in ((HOURS, MINUTES), (DAYS, HOURS)):
-            self._handles.run(
-                f"INSERT INTO {level.table} (thing, property, bucket, {PARTIAL}, version) "
-                f"SELECT thing, property, {bucket('bucket', level.every_ns)} AS upper, {MERGED}, {upto} "
-                f"FROM {source.table} FINAL WHERE (thing, property, {bucket('bucket', level.every_ns)}) IN "
-                f"({_touched(level, new, late)}) GROUP BY thing, property, upper"
-            )
-            if late and level.source_floor:
-                self._merge_late(level, new, upto)
         self._handles.run(
             f"INSERT INTO latest (thing, property, {_LATEST}) "
-            f"SELECT thing, property, newest.1, newest.2, newest.3, newest.4, newest.5, newest.6 FROM ("
+            "SELECT thing, property, newest.1, newest.2, newest.3, newest.4, newest.5, newest.6 FROM ("
             f"SELECT thing, property, argMax(tuple({_LATEST}), tuple(time, position)) AS newest "
             f"FROM readings WHERE {new} GROUP BY thing, property)"
         )
-        self._move(upto)
 
-    def _move(self, position: int) -> None:
-        self._handles.run(f"INSERT INTO progress (what, position) VALUES ('rollup', {position})")
+    # Hours and days
 
-    def _any_late(self, new: str) -> bool:
-        """Whether any new reading lies before the floor of any series."""
+    def _merge(self, level: Level, source: Level, after: int, upto: int, floors: bool) -> None:
+        of = bucket("bucket", level.every_ns)
+        touched = (
+            f"SELECT DISTINCT thing, property, {of} AS upper FROM {source.table} "
+            f"WHERE version > {after} AND version <= {upto}"
+        )
+        new = _new(after, upto)
+        late = floors and level.source_floor is not None and self._any_late(level, new)
+        if late:
+            touched += f" AND (thing, property, upper) NOT IN ({_expired(level, new)})"
+        self._handles.run(
+            f"INSERT INTO {level.table} (thing, property, bucket, {PARTIAL}, version) "
+            f"SELECT thing, property, {of} AS upper, {MERGED}, {upto} FROM {source.table} FINAL "
+            f"WHERE (thing, property, {of}) IN ({touched}) GROUP BY thing, property, upper"
+        )
+        if late:
+            self._merge_late(level, new, upto)
+
+    # Buckets whose source has expired
+
+    def _any_late(self, level: Level, new: str) -> bool:
+        """Whether any new reading lies before any series' floor."""
         return bool(
             self._handles.value(
-                f"SELECT (SELECT min(time) FROM readings WHERE {new}) < (SELECT max(raw) FROM floors FINAL)"
+                f"SELECT (SELECT min(time) FROM readings WHERE {new}) < "
+                f"(SELECT max({level.source_floor}) FROM floors FINAL)"
             )
         )
 
@@ -132,43 +222,30 @@ class Rollups:
             f"WHERE {new} AND (thing, property, {of}) IN ({late}) "
             "ORDER BY position DESC LIMIT 1 BY thing, property, time"
         )
-        versions = (
-            f"SELECT thing, property, bucket, version FROM {level.table} FINAL "
-            f"WHERE (thing, property, bucket) IN ({late})"
-        )
+        kept = f"FROM {level.table} FINAL WHERE (thing, property, bucket) IN ({late})"
         added = (
             f"SELECT n.thing AS thing, n.property AS property, n.bucket AS bucket, {FROM_READINGS} "
-            f"FROM ({readings}) AS n LEFT ANY JOIN ({versions}) AS old "
+            f"FROM ({readings}) AS n LEFT ANY JOIN (SELECT thing, property, bucket, version {kept}) AS old "
             "ON n.thing = old.thing AND n.property = old.property AND n.bucket = old.bucket "
             "WHERE n.position > old.version GROUP BY thing, property, bucket"
         )
-        kept = (
-            f"SELECT thing, property, bucket, {PARTIAL} FROM {level.table} FINAL "
-            f"WHERE (thing, property, bucket) IN ({late})"
-        )
         self._handles.run(
             f"INSERT INTO {level.table} (thing, property, bucket, {PARTIAL}, version) "
-            f"SELECT thing, property, bucket, {MERGED}, {upto} FROM ({kept} UNION ALL {added}) "
+            f"SELECT thing, property, bucket, {MERGED}, {upto} "
+            f"FROM (SELECT thing, property, bucket, {PARTIAL} {kept} UNION ALL {added}) "
             "GROUP BY thing, property, bucket"
         )
 
 
-def _touched(level: Level, new: str, late: bool) -> str:
-    """The buckets that new readings lie in and whose source is there."""
-    if late and level.source_floor:
-        return _by_floor(level, new, f"floor.thing = '' OR new.bucket >= floor.{level.source_floor}")
-    return f"SELECT DISTINCT thing, property, {bucket('time', level.every_ns)} FROM readings WHERE {new}"
+def _new(after: int, upto: int) -> str:
+    return f"position > {after} AND position <= {upto}"
 
 
 def _expired(level: Level, new: str) -> str:
     """The buckets that new readings lie in and whose source has expired."""
-    return _by_floor(level, new, f"floor.thing != '' AND new.bucket < floor.{level.source_floor}")
-
-
-def _by_floor(level: Level, new: str, condition: str) -> str:
     return (
         "SELECT new.thing, new.property, new.bucket FROM ("
         f"SELECT DISTINCT thing, property, {bucket('time', level.every_ns)} AS bucket FROM readings WHERE {new}"
-        ") AS new LEFT ANY JOIN (SELECT thing, property, raw, minutes FROM floors FINAL) AS floor "
-        f"ON floor.thing = new.thing AND floor.property = new.property WHERE {condition}"
+        f") AS new INNER JOIN (SELECT thing, property, {level.source_floor} AS since FROM floors FINAL) AS floor "
+        "ON floor.thing = new.thing AND floor.property = new.property WHERE new.bucket < floor.since"
     )

@@ -10,7 +10,9 @@
 `latest`
     The newest reading of each series as far as the rollups are.
 `progress`
-    Up to which position everything is rolled up.
+    Up to which position the readings are in minutes, hours and days.
+`anew`
+    The minutes that a step of a rollup has to make anew. Only for that step, in memory.
 `floors`
     Of each series that something was dropped of, the times before which readings and minutes are gone.
 
@@ -72,11 +74,12 @@ def _rollup(table: str, partition: str) -> str:
     first_value Tuple(Nullable(Float64), Nullable(String), UInt8) CODEC(ZSTD(1)),
     last_time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
     last_value Tuple(Nullable(Float64), Nullable(String), UInt8) CODEC(ZSTD(1)),
-    version UInt64 CODEC(Delta, ZSTD(1))
+    version UInt64 CODEC(Delta, ZSTD(1)),
+    INDEX by_version version TYPE minmax GRANULARITY 4
 ) ENGINE = ReplacingMergeTree(version)
 PARTITION BY {partition}
 ORDER BY (thing, property, bucket)
-SETTINGS index_granularity = 2048, {_DURABLE}"""
+SETTINGS index_granularity = 512, {_DURABLE}"""
 
 
 _REJECTS: Final = f"""CREATE TABLE rejects (
@@ -121,6 +124,12 @@ _FLOORS: Final = f"""CREATE TABLE floors (
 ORDER BY (thing, property)
 SETTINGS {_DURABLE}"""
 
+_ANEW: Final = """CREATE TABLE anew (
+    thing LowCardinality(String),
+    property LowCardinality(String),
+    bucket DateTime64(9, 'UTC')
+) ENGINE = Memory"""
+
 #: Statements that lead from version n - 1 to n. Never edited once released; a change is a new step.
 STEPS: Final[dict[int, tuple[str, ...]]] = {
     1: (
@@ -133,6 +142,7 @@ STEPS: Final[dict[int, tuple[str, ...]]] = {
         _EVENTS,
         _PROGRESS,
         _FLOORS,
+        _ANEW,
     ),
 }
 

@@ -20,8 +20,24 @@ HANDLE_WAIT_S: Final = 30.0
 INSERT_ROWS_MAX: Final = 200_000
 INSERT_WAIT_S: Final = 0.25
 
-#: One step of a rollup reflects about so many readings; it bounds the step's memory.
-ROLLUP_STEP_ROWS: Final = 2_000_000
+#: What has been read from the log and not yet been inserted; beyond it reading waits.
+WAITING_ROWS_MAX: Final = 2 * INSERT_ROWS_MAX
+WAITING_BLOCKS_MAX: Final = 2_000
+
+#: Pauses before an insert that failed is tried again.
+RETRY_FIRST_S: Final = 0.1
+RETRY_MOST_S: Final = 5.0
+
+#: Minutes are brought up after this time, hours and days after the longer one. Until then queries take what is newer
+#: from the readings and the minutes. After each run they rest for so many times as long as it took.
+ROLLUP_EVERY_S: Final = 60.0
+ROLLUP_UPPER_EVERY_S: Final = 300.0
+ROLLUP_REST: Final = 3.0
+
+#: One step of a rollup makes at most about so many buckets, or is of so many readings where these are dense.
+#: It bounds the step's memory.
+ROLLUP_STEP_ROWS: Final = 1_000_000
+ROLLUP_DENSE_ROWS: Final = 20_000_000
 ROLLUP_MEMORY_BYTES: Final = 1_500_000_000
 
 #: What a query of ours may use. The engine's default is all that the machine has.
@@ -71,5 +87,5 @@ WORK_SETTINGS: Final = {
     **SESSION_SETTINGS,
     "max_execution_time": "0",
     "max_memory_usage": str(ROLLUP_MEMORY_BYTES),
-    "optimize_aggregation_in_order": "1",
+    "max_bytes_before_external_group_by": str(ROLLUP_MEMORY_BYTES // 2),
 }

@@ -1,7 +1,5 @@
 """Read-only SQL for people and programs, within limits."""
 
-
-
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,0 +1,222 @@
+"""The historian as a consumer of the log: read, decode, insert, keep the position.
+
+The position is kept only when everything up to it is on disk, and a block inserted twice is the same as once, so
+this may be killed at any point. Reading and decoding go on while an insert runs; what has been decoded and not yet
+inserted is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Protocol
+
+import pyarrow as pa
+
+from allthings.historian import settings
+from allthings.historian.errors import LogReplacedError
+from allthings.historian.history import History
+from allthings.log import block
+from allthings.log.entry import Entry
+from allthings.log.errors import LogUnavailableError
+from allthings.log.stream import LogStatus
+from allthings.readings.decoded import DECODED, Decoded, Reject
+from allthings.things.errors import AllthingsError, UnavailableError
+
+#: The consumer's name in the log.
+CONSUMER: Final = "historian"
+
+_LOGGER = logging.getLogger(__name__)
+_EMPTY: Final = pa.RecordBatch.from_pylist([], DECODED)
+
+
+class Blocks(Protocol):
+    """The log, as far as it is needed here (see `log.stream.Log`)."""
+
+    def read(self, after: int, *, stop: asyncio.Event | None = None) -> AsyncIterator[list[Entry]]: ...
+    async def position(self, consumer: str) -> int: ...
+    async def save_position(self, consumer: str, sequence: int) -> None: ...
+    async def status(self) -> LogStatus: ...
+
+
+class Decodes(Protocol):
+    """The decoder, as far as it is needed here (see `readings.decoder.Decoder`)."""
+
+    async def decode(self, entry: Entry) -> Decoded: ...
+
+
+class Ingest:
+    """Takes the log into the history.
+
+    To be seen from outside: `sequence` is the last block that is in the history for good, `rows` the readings
+    inserted since the start, `trouble` what keeps the historian from going on ("" when nothing does).
+    """
+
+    def __init__(self, log: Blocks, decoder: Decodes, history: History) -> None:
+        self._log = log
+        self._decoder = decoder
+        self._history = history
+        self._waiting: list[tuple[Entry, Decoded]] = []
+        self._waiting_rows = 0
+        self._changed = asyncio.Condition()
+        self._reading = True
+        self._given_up = False
+        self.sequence = 0
+        self.rows = 0
+        self.trouble = ""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until `stop` is set; what has been read by then is inserted before this returns.
+
+        Raises LogReplacedError when the log cannot be the one that the history came from.
+        """
+        self.sequence = await self._log.position(CONSUMER)
+        await self._check_log()
+        async with asyncio.TaskGroup() as tasks:
+            upkeep = tasks.create_task(self._roll_up(), name="rollups")
+            inserting = tasks.create_task(self._insert_all(stop), name="inserts")
+            try:
+                await self._read(stop)
+            finally:
+                async with self._changed:
+                    self._reading = False
+                    self._changed.notify_all()
+            await inserting
+            self._history.stop_rollups()
+            upkeep.cancel()
+
+    async def _check_log(self) -> None:
+        known = block.sequence(await asyncio.to_thread(self._history.newest_position))
+        last = (await self._log.status()).last
+        if last < known:
+            raise LogReplacedError(
+                f"the log ends at block {last}, but the history has readings of block {known}: this is not the log "
+                "that the history came from. Restore the log's directory, or begin with an empty data directory."
+            )
+
+    # Reading
+
+    async def _read(self, stop: asyncio.Event) -> None:
+        async for entries in self._log.read(self.sequence, stop=stop):
+            for entry in entries:
+                decoded = await self._decode(entry)
+                async with self._changed:
+                    self._waiting.append((entry, decoded))
+                    self._waiting_rows += decoded.readings.num_rows
+                    self._changed.notify_all()
+                    await self._changed.wait_for(self._room)
+
+    def _room(self) -> bool:
+        return self._given_up or (
+            self._waiting_rows < settings.WAITING_ROWS_MAX and len(self._waiting) < settings.WAITING_BLOCKS_MAX
+        )
+
+    async def _decode(self, entry: Entry) -> Decoded:
+        try:
+            return await self._decoder.decode(entry)
+        except Exception as error:
+            _LOGGER.exception("block %d cannot be decoded; it is kept as a reject", entry.sequence)
+            return _put_aside(entry, f"the block cannot be decoded: {error!r}")
+
+    # Inserting
+
+    async def _insert_all(self, stop: asyncio.Event) -> None:
+        while True:
+            taken = await self._take()
+            if not taken:
+                return
+            if not await self._inserted(taken, stop):
+                return
+            self.sequence = taken[-1][0].sequence
+            self.rows += sum(decoded.readings.num_rows for _, decoded in taken)
+            # A position that is not kept now is kept with the next insert; until then blocks may come twice.
+            with contextlib.suppress(LogUnavailableError):
+                await self._log.save_position(CONSUMER, self.sequence)
+
+    async def _take(self) -> list[tuple[Entry, Decoded]]:
+        """What is waiting, as soon as it is much or has waited long enough. Nothing at the end."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._waiting or not self._reading)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(settings.INSERT_WAIT_S):
+                    await self._changed.wait_for(
+                        lambda: not self._reading or not self._room() or self._waiting_rows >= settings.INSERT_ROWS_MAX
+                    )
+            taken, self._waiting, self._waiting_rows = self._waiting, [], 0
+            self._changed.notify_all()
+            return taken
+
+    def _insert(self, taken: Sequence[tuple[Entry, Decoded]]) -> None:
+        """Insert all, or, when the engine refuses some of it for what it is, all but the blocks that it refuses."""
+        try:
+            self._history.insert([decoded for _, decoded in taken])
+        except UnavailableError:
+            raise
+        except AllthingsError as error:
+            if len(taken) > 1:
+                for one in taken:
+                    self._insert([one])
+                return
+            entry = taken[0][0]
+            _LOGGER.exception("block %d cannot be inserted; it is kept as a reject", entry.sequence)
+            self._history.insert([_put_aside(entry, f"the block cannot be inserted: {error.detail}")])
+
+    async def _inserted(self, taken: Sequence[tuple[Entry, Decoded]], stop: asyncio.Event) -> bool:
+        """Insert, again and again until the engine takes it. False when it does not and `stop` is set."""
+        pause_s = settings.RETRY_FIRST_S
+        while True:
+            try:
+                await asyncio.to_thread(self._insert, taken)
+            except UnavailableError as error:
+                if not self.trouble:
+                    _LOGGER.warning("the history does not take readings; trying again: %s", error.detail)
+                self.trouble = error.detail
+                if stop.is_set():
+                    return await self._give_up()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause_s)
+                pause_s = min(pause_s * 2, settings.RETRY_MOST_S)
+            else:
+                if self.trouble:
+                    _LOGGER.info("the history takes readings again")
+                self.trouble = ""
+                return True
+
+    async def _give_up(self) -> bool:
+        """Let the reader go on to its end; what was read and not inserted is read again another time."""
+        async with self._changed:
+            self._given_up = True
+            self._changed.notify_all()
+        return False
+
+    # Rolling up
+
+    async def _roll_up(self) -> None:
+        """Roll up now and then, and never for more than a part of the time."""
+        loop = asyncio.get_running_loop()
+        minutes = hours = self.sequence
+        hours_at = loop.time()
+        while True:
+            await asyncio.sleep(settings.ROLLUP_EVERY_S)
+            sequence, began = self.sequence, loop.time()
+            upper = hours != sequence and began - hours_at >= settings.ROLLUP_UPPER_EVERY_S
+            if minutes == sequence and not upper:
+                continue
+            position = block.position(sequence + 1, 0) - 1
+            try:
+                await asyncio.to_thread(self._history.rollup, position, upper=upper)
+            except AllthingsError as error:
+                _LOGGER.warning("rolling up failed; it will be tried again: %s", error.detail)
+            else:
+                minutes = sequence
+                if upper:
+                    hours, hours_at = sequence, began
+            await asyncio.sleep((loop.time() - began) * settings.ROLLUP_REST)
+
+
+def _put_aside(entry: Entry, reason: str) -> Decoded:
+    """A block as one reject, whole."""
+    reject = Reject(block.position(entry.sequence, 0), entry.stored_ns, "", "", reason, entry.data)
+    return Decoded(entry.sequence, _EMPTY, rejects=[reject])
