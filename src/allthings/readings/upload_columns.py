@@ -6,6 +6,7 @@ by one.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -54,9 +55,16 @@ def parse_csv(data: bytes, received_ns: int, model: Model) -> Upload:
         errors.add(skipped[-1] + 1, f"{row.actual_columns} fields, the header has {row.expected_columns}")
         return "skip"
 
+    text = pa.py_buffer(data)
+    try:
+        pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(struct.pack("=ii", 0, len(data))), text]).validate(
+            full=True
+        )
+    except pa.ArrowInvalid:
+        raise BadInputError("the CSV is not UTF-8") from None
     try:
         table = pyarrow.csv.read_csv(
-            pa.py_buffer(data),
+            text,
             # One thread, so that skipped lines are numbered.
             read_options=pyarrow.csv.ReadOptions(use_threads=False),
             parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),

@@ -54,14 +54,14 @@ class Activity:
         np.maximum.at(newest, inverse, batch.received)
 
         before = self.last_received[found]
-        gaps = (newest - before) / messages
+        gaps = (newest - before).astype(np.float64)
         typical = self.interval[found]
         # A thing that comes back after a week must not count as online for weeks.
-        limit = np.where(
-            typical > 0, np.maximum(typical, ONLINE_NS_MIN / ONLINE_INTERVALS) * INTERVAL_GROWTH_MAX, np.inf
-        )
-        gaps = np.minimum(gaps, limit)
-        mixed = np.where(typical > 0, typical + INTERVAL_WEIGHT * (gaps - typical), gaps)
+        usual = np.maximum(typical, ONLINE_NS_MIN / ONLINE_INTERVALS)
+        gaps = np.where(typical > 0, np.minimum(gaps, usual * INTERVAL_GROWTH_MAX), gaps)
+        # Short gaps weigh little, so that ten messages in a burst every five minutes mean five minutes.
+        weight = INTERVAL_WEIGHT * np.minimum(1.0, gaps / np.maximum(typical, 1.0))
+        mixed = np.where(typical > 0, typical + weight * (gaps - typical), gaps)
         self.interval[found] = np.where((before > 0) & (newest > before), mixed, typical)
         self.last_received[found] = np.maximum(before, newest)
         self.messages[found] += messages

@@ -48,7 +48,8 @@ class Discovery:
     def __init__(self, series: SeriesTable) -> None:
         self._series = series
         self._room(1_024)
-        self._passed_things: set[int] = set()
+        #: By the number of a thing: whether it was passed on.
+        self._passed = np.zeros(1_024, np.bool_)
         self._new_things = 0
         self._waiting = 0
         self._minute_began_ns = 0
@@ -75,6 +76,9 @@ class Discovery:
         """See a batch. `order` sorts its rows by slot; `starts` are the places in it where a slot begins."""
         if self._series.count > len(self._kinds):
             self._room(max(self._series.count, 2 * len(self._kinds)))
+        things = len(self._series.things)
+        if things > len(self._passed):
+            self._passed = np.concatenate((self._passed, np.zeros(things, np.bool_)))
         slots = batch.slots[order[starts]]
         kinds = batch.kinds[order]
         numbers = np.where(kinds == Kind.NUMBER, batch.numbers[order], np.nan)
@@ -82,9 +86,9 @@ class Discovery:
         self._minimum[slots] = np.fmin(self._minimum[slots], np.fmin.reduceat(numbers, starts))
         self._maximum[slots] = np.fmax(self._maximum[slots], np.fmax.reduceat(numbers, starts))
 
-    def know(self, things: Ints) -> None:
-        """Things that are no news: they do not count against the bounds."""
-        self._passed_things.update(things.tolist())
+    def know_all(self) -> None:
+        """The things seen so far are no news: they do not count against the bounds."""
+        self._passed[: len(self._series.things)] = True
 
     def due(self, now_ns: int) -> Report | None:
         """What the registry should hear of now, or None."""
@@ -117,20 +121,14 @@ class Discovery:
         if now_ns - self._minute_began_ns >= _MINUTE_NS:
             self._minute_began_ns, self._in_minute = now_ns, 0
         things = self._series.thing[slots]
-        distinct, inverse = np.unique(things, return_inverse=True)
-        admitted = np.ones(len(distinct), np.bool_)
-        self._waiting = 0
-        for place, thing in enumerate(distinct.tolist()):
-            if thing in self._passed_things:
-                continue
-            if self._in_minute >= NEW_THINGS_PER_MINUTE_MAX or self._new_things >= NEW_THINGS_MAX:
-                admitted[place] = False
-                self._waiting += 1
-                continue
-            self._in_minute += 1
-            self._new_things += 1
-            self._passed_things.add(thing)
-        found: Ints = slots[admitted[inverse]]
+        new = np.unique(things[~self._passed[things]])
+        room = min(NEW_THINGS_PER_MINUTE_MAX - self._in_minute, NEW_THINGS_MAX - self._new_things)
+        self._passed[new[:room]] = True
+        admitted = min(room, len(new))
+        self._in_minute += admitted
+        self._new_things += admitted
+        self._waiting = len(new) - admitted
+        found: Ints = slots[self._passed[things]]
         return found
 
     def confirm(self, report: Report) -> None:

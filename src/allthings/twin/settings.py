@@ -16,7 +16,7 @@ SERIES_PER_THING_MAX: Final = 10_000
 #: A thing is online while its last message is younger than this, or than some of its typical intervals.
 ONLINE_NS_MIN: Final = 60 * NS_PER_S
 ONLINE_INTERVALS: Final = 3
-#: The weight of the newest interval in the typical one, and how much longer than typical one may count.
+#: The most that the newest interval weighs in the typical one, and how much longer than typical it may count.
 INTERVAL_WEIGHT: Final = 0.2
 INTERVAL_GROWTH_MAX: Final = 4.0
 

@@ -49,7 +49,7 @@ class Twin:
             batch = self._keep(self._series.batch(readings))
             if batch is not None:
                 self._activity.restore(batch, len(self._series.things))
-        self.discovery.know(np.arange(len(self._series.things)))
+        self.discovery.know_all()
         self.sequence = sequence
         self.hub.start(sequence)
 
