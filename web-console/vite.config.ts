@@ -34,6 +34,10 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2022",
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      // What several pages share is one file, not twenty.
+      output: { codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] } },
+    },
     license: { fileName: "licenses.md" },
   },
   server: {
