@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from allthings.registry import migrate
 from allthings.registry.database import Database
 from allthings.registry.things import Things
 from allthings.registry.tokens import Tokens
@@ -24,7 +23,9 @@ class Registry:
 
     def migrate(self) -> None:
         """Bring the database to the newest schema. Raises RegistryNewerError, RegistryDamagedError."""
-        migrate.migrate(self._database)
+        from allthings.registry.migrate import migrate  # Alembic is loaded only by the process that migrates
+
+        migrate(self._database)
 
     def close(self) -> None:
         """Close all connections."""
