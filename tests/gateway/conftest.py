@@ -47,12 +47,13 @@ def gateway(log: Log) -> Gateway:
                 stop=stop,
             )
         )
-        await asyncio.wait_for(ready.wait(), 5)
+        await asyncio.wait_for(ready.wait(), 30)
         try:
             yield listener.getsockname()[1]
         finally:
             stop.set()
-            await asyncio.wait_for(running, 10)
+            await asyncio.wait_for(running, 30)
+            listener.close()
 
     return start
 
@@ -69,12 +70,12 @@ class Wire:
         await self._writer.drain()
 
     async def receive(self, count: int) -> str:
-        return (await asyncio.wait_for(self._reader.readexactly(count), 5)).hex(" ")
+        return (await asyncio.wait_for(self._reader.readexactly(count), 30)).hex(" ")
 
     async def rest(self) -> str:
         """Everything until the server closes."""
         with contextlib.suppress(ConnectionError):
-            return (await asyncio.wait_for(self._reader.read(), 5)).hex(" ")
+            return (await asyncio.wait_for(self._reader.read(), 30)).hex(" ")
         return ""
 
     def close(self) -> None:

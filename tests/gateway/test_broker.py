@@ -26,7 +26,7 @@ def client(port: int, version: aiomqtt.ProtocolVersion = aiomqtt.ProtocolVersion
 
 
 async def next_message(subscriber: aiomqtt.Client) -> aiomqtt.Message:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await anext(aiter(subscriber.messages))
 
 
@@ -218,7 +218,7 @@ async def test_a_refused_publish_says_0x87_and_why(gateway: Gateway, registry: R
         paho.connect_async("127.0.0.1", port)
         paho.loop_start()
         try:
-            code, reason = await asyncio.wait_for(found.get(), 5)
+            code, reason = await asyncio.wait_for(found.get(), 30)
         finally:
             paho.disconnect()
             await asyncio.to_thread(paho.loop_stop)

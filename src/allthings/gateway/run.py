@@ -16,6 +16,7 @@ from allthings.gateway.access import Credentials
 from allthings.gateway.broker import Broker
 from allthings.gateway.connection import Connection
 from allthings.gateway.flow import Lag, disk_free
+from allthings.gateway.sockets import Poller
 from allthings.gateway.statistics import GatewayReport
 from allthings.log.stream import Log
 
@@ -53,16 +54,17 @@ async def run_gateway(
         ]
         if disk is not None:
             beside.append(tasks.create_task(_watch_disk(broker, disk, disk_reserve_bytes)))
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Connection(broker), sock=listener, backlog=settings.BACKLOG)
+        poller = Poller(asyncio.get_running_loop())
+        poller.listen(listener, lambda: Connection(broker))
         ready()
         await stop.wait()
-        server.close()
+        poller.stop_listening(listener)
         broker.shut_down()
         broker.collector.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(appending), settings.STOP_WITHIN_S)
         broker.deadlines.close()
+        poller.close()
         for task in (appending, *beside):
             task.cancel()
 

@@ -40,8 +40,6 @@ IN_FLIGHT_MAX: Final = 1024
 RETAINED_MAX: Final = 1_000_000
 """Retained messages in all."""
 
-#: Connections that wait to be accepted.
-BACKLOG: Final = 4096
 DECIDE_EVERY_S: Final = 0.1
 DISK_EVERY_S: Final = 1.0
 REPORT_EVERY_S: Final = 1.0

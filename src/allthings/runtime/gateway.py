@@ -30,11 +30,12 @@ async def _run(settings: Settings) -> None:
         from allthings.registry.registry import Registry
 
         registry = Registry(settings.database_url)
+    listener = socket.socket(fileno=int(os.environ[LISTENER_VARIABLE]))
     try:
         await run_gateway(
             log,
             registry,
-            socket.socket(fileno=int(os.environ[LISTENER_VARIABLE])),
+            listener,
             source="gateway",
             now_ns=now_ns,
             disk=settings.data,
@@ -43,6 +44,7 @@ async def _run(settings: Settings) -> None:
             stop=stop,
         )
     finally:
+        listener.close()
         await log.close()
         if registry is not None:
             registry.close()

@@ -1,0 +1,237 @@
+"""Plain TCP sockets on one epoll, read and written directly.
+
+An asyncio transport costs several times as much for each small message as the system call that it makes. With a
+thousand devices that each wait for their acknowledgement, that is most of the gateway's work; here a readable socket
+costs one `recv_into`, an acknowledgement one `send`. The transports have the methods of asyncio's that connections
+use, so TLS and WebSocket can come from asyncio beside them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+#: What one turn of the loop reads from one socket, and from how many sockets, so that none starves the others.
+READ_BYTES_MAX: Final = 256 * 1024
+EVENTS_MAX: Final = 2048
+ACCEPTS_MAX: Final = 256
+#: What may wait to be written before a protocol is told to pause, and when it is told to go on.
+HIGH_WATER_BYTES: Final = 64 * 1024
+LOW_WATER_BYTES: Final = 16 * 1024
+#: How long accepting pauses when the process has no file descriptors left.
+ACCEPT_PAUSE_S: Final = 0.5
+
+_READ: Final = select.EPOLLIN | select.EPOLLRDHUP
+_GONE: Final = select.EPOLLHUP | select.EPOLLERR
+
+
+class Poller:
+    """The epoll of all plain connections, hung into the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._epoll = select.epoll()
+        self._transports: dict[int, SocketTransport] = {}
+        self._buffer = bytearray(READ_BYTES_MAX)
+        self._view = memoryview(self._buffer)
+        loop.add_reader(self._epoll.fileno(), self._ready)
+
+    def listen(self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+        """Accept connections from a listening, non-blocking socket."""
+        self._loop.add_reader(listener.fileno(), self._accept, listener, protocol)
+
+    def stop_listening(self, listener: socket.socket) -> None:
+        """Accept no more; the socket stays open, who connects waits in its backlog."""
+        self._loop.remove_reader(listener.fileno())
+
+    def _accept(self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+        for _ in range(ACCEPTS_MAX):
+            try:
+                accepted, peer = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                # No file descriptors: try again when some may have been freed, instead of spinning.
+                self.stop_listening(listener)
+                self._loop.call_later(ACCEPT_PAUSE_S, self.listen, listener, protocol)
+                return
+            accepted.setblocking(False)
+            with contextlib.suppress(OSError):
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport = SocketTransport(self, accepted, peer, protocol())
+            self._transports[accepted.fileno()] = transport
+            self._epoll.register(accepted.fileno(), _READ)
+            transport.protocol.connection_made(transport)  # type: ignore[arg-type]
+
+    def _ready(self) -> None:
+        transports = self._transports
+        for descriptor, events in self._epoll.poll(0, EVENTS_MAX):
+            transport = transports.get(descriptor)
+            if transport is None:
+                continue
+            if events & select.EPOLLOUT:
+                transport.flush()
+            if events & (_READ | _GONE):
+                self._read(transport)
+
+    def _read(self, transport: SocketTransport) -> None:
+        try:
+            count = transport.socket.recv_into(self._buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            transport.lost(error)
+            return
+        if count:
+            transport.protocol.data_received(bytes(self._view[:count]))
+        else:
+            transport.lost(None)
+
+    def watch(self, descriptor: int, *, reading: bool, writing: bool) -> None:
+        """What a socket is watched for."""
+        self._epoll.modify(descriptor, (_READ if reading else 0) | (select.EPOLLOUT if writing else 0))
+
+    def forget(self, descriptor: int) -> None:
+        """Called once by each transport before it closes its socket."""
+        if self._transports.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def close(self) -> None:
+        """Drop all connections and the epoll."""
+        for transport in tuple(self._transports.values()):
+            transport.abort()
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+
+class SocketTransport:
+    """One connection. Methods as in asyncio.Transport; all are called on the event loop."""
+
+    __slots__ = (
+        "_buffered",
+        "_closing",
+        "_lost",
+        "_pausing",
+        "_peer",
+        "_poller",
+        "_reading",
+        "_waiting",
+        "protocol",
+        "socket",
+    )
+
+    def __init__(self, poller: Poller, accepted: socket.socket, peer: Any, protocol: asyncio.Protocol) -> None:
+        self._poller = poller
+        self.socket = accepted
+        self.protocol = protocol
+        self._peer = peer
+        self._waiting: list[bytes | memoryview] = []
+        self._buffered = 0
+        self._reading = True
+        self._closing = False
+        self._lost = False
+        self._pausing = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Only `peername` and `socket`."""
+        return {"peername": self._peer, "socket": self.socket}.get(name, default)
+
+    def is_closing(self) -> bool:
+        return self._closing or self._lost
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._buffered
+
+    def write(self, data: bytes) -> None:
+        """Send now what the kernel takes; the rest when it takes more."""
+        if self._lost or self._closing:
+            return
+        if self._waiting:
+            self._waiting.append(data)
+            self._buffered += len(data)
+        else:
+            try:
+                sent = self.socket.send(data)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError as error:
+                self._lose_soon(error)
+                return
+            if sent == len(data):
+                return
+            self._waiting.append(memoryview(data)[sent:])
+            self._buffered = len(data) - sent
+            self._watch()
+        if self._buffered > HIGH_WATER_BYTES and not self._pausing:
+            self._pausing = True
+            self.protocol.pause_writing()
+
+    def flush(self) -> None:
+        """The kernel takes more."""
+        data = b"".join(self._waiting)
+        try:
+            sent = self.socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.lost(error)
+            return
+        self._waiting = [memoryview(data)[sent:]] if sent < len(data) else []
+        self._buffered = len(data) - sent
+        if self._pausing and self._buffered < LOW_WATER_BYTES:
+            self._pausing = False
+            self.protocol.resume_writing()
+        if not self._waiting:
+            if self._closing:
+                self.lost(None)
+            else:
+                self._watch()
+
+    def pause_reading(self) -> None:
+        if self._reading and not self._lost:
+            self._reading = False
+            self._watch()
+
+    def resume_reading(self) -> None:
+        if not self._reading and not self._lost:
+            self._reading = True
+            self._watch()
+
+    def _watch(self) -> None:
+        self._poller.watch(
+            self.socket.fileno(), reading=self._reading and not self._closing, writing=bool(self._waiting)
+        )
+
+    def close(self) -> None:
+        """Write what waits, then close."""
+        if self._closing or self._lost:
+            return
+        self._closing = True
+        if self._waiting:
+            self._watch()
+        else:
+            self._lose_soon(None)
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._lose_soon(None)
+
+    def _lose_soon(self, error: OSError | None) -> None:
+        """Not at once: whoever writes is not told of the loss in the middle of its own work."""
+        self._closing = True
+        asyncio.get_running_loop().call_soon(self.lost, error)
+
+    def lost(self, error: OSError | None) -> None:
+        """The connection is over; the protocol is told once."""
+        if self._lost:
+            return
+        self._lost = True
+        self._waiting.clear()
+        self._poller.forget(self.socket.fileno())
+        self.socket.close()
+        self.protocol.connection_lost(error)
