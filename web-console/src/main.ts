@@ -9,10 +9,11 @@ import { pages, router } from "./state/router.svelte";
 import { session } from "./state/session.svelte";
 import { loadMessages } from "./text/messages.svelte";
 
-// The words, the person and the page's code are fetched side by side.
+// The words, the person and the page's code are fetched side by side. Only a first visit waits for the person, so
+// that nobody sees pages in passing who has to log in.
 const who = session.load();
 void pages[router.route.name]();
-await Promise.all([loadMessages(preferences.language), who]);
+await Promise.all([loadMessages(preferences.language), session.expected ? undefined : who]);
 
 const target = document.getElementById("app");
 if (target) mount(App, { target });

@@ -51,13 +51,20 @@ export interface ThingPage {
   next: string | null;
 }
 
+/** Texts of a Thing Description by language tag (TD 1.1, section 5.3.1.2, MultiLanguage). */
+export type MultiLanguage = Record<string, string>;
+
 export interface PropertyAffordance {
   title?: string;
+  titles?: MultiLanguage;
   description?: string;
   type?: string;
   unit?: string;
   minimum?: number;
   maximum?: number;
+  /** Of a property that nobody described: the range of what was seen. */
+  "allthings:minimumSeen"?: number;
+  "allthings:maximumSeen"?: number;
   readOnly?: boolean;
   enum?: Value[];
 }
@@ -65,7 +72,9 @@ export interface PropertyAffordance {
 export interface ThingDescription {
   id: string;
   title: string;
+  titles?: MultiLanguage;
   description?: string;
+  descriptions?: MultiLanguage;
   properties?: Record<string, PropertyAffordance>;
   [member: string]: unknown;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { HistorySeries } from "../api/types";
-import { drawingOf, plotColumns, usualStep, withLive, type Drawing } from "./drawing";
+import { drawingOf, plotColumns, withLive, type Drawing } from "./drawing";
 
 const T0 = Date.UTC(2026, 0, 1) / 1000;
 const at = (seconds: number) => new Date((T0 + seconds) * 1000).toISOString();
@@ -91,8 +91,16 @@ describe("the columns of a plot", () => {
     expect(plotColumns(raw([0, 1], [10, 2], [35, 3], [50, 4]))[1]).toEqual([1, 2, 3, 4]);
   });
 
-  test("the usual step is the median", () => {
-    expect(usualStep([0, 1, 2, 3, 1000])).toBe(1);
-    expect(usualStep([0, 1])).toBe(Infinity);
+  test("do not break it where the pace changes", () => {
+    const hourly = [0, 3600, 7200, 10_800].map((second): [number, number] => [second, 1]);
+    const fast = [14_400, 14_405, 14_410, 14_415, 14_420, 14_425, 14_430].map((second): [number, number] => [
+      second,
+      2,
+    ]);
+    expect(plotColumns(raw(...hourly, ...fast))[1]).not.toContain(null);
+  });
+
+  test("two readings are joined, whatever lies between them", () => {
+    expect(plotColumns(raw([0, 1], [100_000, 2]))[1]).toEqual([1, 2]);
   });
 });

@@ -19,8 +19,12 @@ export interface Drawing extends Plan {
 
 export const AGGREGATES = ["avg", "min", "max", "count"] as const;
 
-/** A distance this many times the usual one is a gap in the line. */
+/** A step this many times the usual one around it is a gap in the line. */
 const GAP_FACTOR = 4;
+/** As many steps before and after tell what is usual. */
+const NEIGHBOURS = 5;
+/** Fewer points do not tell what is usual. */
+const USUAL_MIN = 4;
 
 const asNumber = (value: Value | undefined): number | null =>
   typeof value === "number" ? value : typeof value === "boolean" ? Number(value) : null;
@@ -78,12 +82,23 @@ export function withLive(drawing: Drawing, timeMs: number, value: number): Drawi
   };
 }
 
-/** The usual distance between neighbours: the median, so that gaps do not count. */
-export function usualStep(times: readonly number[]): number {
-  if (times.length < 3) return Infinity;
+/** Whether the thing was silent before each point: a step much longer than the steps around it. */
+export function silences(times: readonly number[]): boolean[] {
   const steps = times.slice(1).map((time, index) => time - (times[index] ?? time));
-  steps.sort((a, b) => a - b);
-  return steps[steps.length >> 1] ?? Infinity;
+  const out = times.map(() => false);
+  if (times.length < USUAL_MIN) return out;
+  // Where the pace itself changes (hourly in the past, seconds now) one side has the same pace, so the slower counts.
+  steps.forEach((step, index) => {
+    const before = median(steps.slice(Math.max(0, index - NEIGHBOURS), index));
+    const after = median(steps.slice(index + 1, index + 1 + NEIGHBOURS));
+    out[index + 1] = step > GAP_FACTOR * Math.max(before, after);
+  });
+  return out;
+}
+
+/** 0 for an empty list. */
+function median(list: number[]): number {
+  return list.sort((a, b) => a - b)[list.length >> 1] ?? 0;
 }
 
 export type Columns = [times: number[], ...values: (number | null)[][]];
@@ -93,12 +108,12 @@ export function plotColumns(drawing: Drawing): Columns {
   const { times, values } = drawing;
   const low = drawing.everyS ? drawing.low : values;
   const high = drawing.everyS ? drawing.high : values;
-  const limit = usualStep(times) * GAP_FACTOR;
+  const silent = silences(times);
   const out: Columns = [[], [], [], []];
   const [x, ...columns] = out;
   times.forEach((time, index) => {
     const before = times[index - 1];
-    if (before !== undefined && time - before > limit) {
+    if (before !== undefined && silent[index]) {
       x.push((before + time) / 2);
       for (const column of columns) column.push(null);
     }

@@ -62,7 +62,8 @@ export class SeriesLoader {
     const aborter = (this.aborter = new AbortController());
     this.loading = true;
     try {
-      this.drawing = await this.source.drawing(view, widthPx, clock.read(), aborter.signal);
+      const early = (drawing: Drawing) => (this.drawing ??= drawing);
+      this.drawing = await this.source.drawing(view, widthPx, clock.read(), aborter.signal, early);
       this.error = null;
     } catch (error) {
       if (isAbort(error)) return;

@@ -94,7 +94,9 @@ function valueAxes(lines: readonly Line[], look: Look): uPlot.Axis[] {
     ticks: { show: false },
     gap: 6,
     space: look.compact ? 30 : 44,
-    values: (_, splits) => splits.map((split) => formatNumber(split, look.locale)),
+    // Without data there is nothing that a figure would say.
+    values: (plot, splits) =>
+      plot.data[0].length ? splits.map((split) => formatNumber(split, look.locale)) : splits.map(() => ""),
     size: (plot, values) => {
       plot.ctx.font = look.font;
       const widest = Math.max(0, ...(values ?? []).map((text) => plot.ctx.measureText(text).width));

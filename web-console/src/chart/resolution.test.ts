@@ -54,6 +54,13 @@ describe("the plan for a view", () => {
     expect(planFor({ from: NOW - DAY, to: NOW }, 900, 1).everyS).toBeGreaterThan(0);
   });
 
+  test("goes beyond the view by some readings, however closely one looks", () => {
+    const plan = planFor({ from: NOW - 60_000, to: NOW }, 900, 1 / 3600);
+    expect(plan.everyS).toBe(0);
+    expect(plan.from).toBeLessThanOrEqual(NOW - 60_000 - 3 * HOUR);
+    expect(plan.to).toBeGreaterThanOrEqual(NOW + 3 * HOUR);
+  });
+
   test("is the same for a view a little to the side, so that the cache can answer", () => {
     const view = { from: NOW - DAY, to: NOW };
     const aside = { from: view.from + 60_000, to: view.to + 60_000 };

@@ -21,6 +21,8 @@ const STEPS_S = [
 export const POINTS_PER_PIXEL = 2;
 /** What is fetched beyond each edge of the view, so that a short pan needs nothing. */
 const MARGIN = 0.1;
+/** Single readings are fetched so many beyond each edge, for the line to go on to where it leaves the view. */
+const MARGIN_READINGS = 3;
 
 export function everyFor(spanMs: number, pointsMax: number): number {
   const finest = spanMs / 1000 / Math.max(1, pointsMax);
@@ -41,14 +43,23 @@ export function everyText(seconds: number): string {
  */
 export function planFor(view: Span, widthPx: number, perSecond: number | undefined): Plan {
   const span = Math.max(1, view.to - view.from);
-  const grid = 2 ** Math.floor(Math.log2(span)) / 8;
-  const from = Math.floor((view.from - span * MARGIN) / grid) * grid;
-  const to = Math.ceil((view.to + span * MARGIN) / grid) * grid;
   const pointsMax = widthPx * POINTS_PER_PIXEL;
-  const seconds = (to - from) / 1000;
-  if (perSecond !== undefined && perSecond * seconds <= pointsMax) return { from, to, everyS: 0 };
+  if (perSecond !== undefined) {
+    const beyond = perSecond > 0 ? (MARGIN_READINGS / perSecond) * 1000 : 0;
+    const raw = onGrid(view, span, Math.max(span * MARGIN, beyond));
+    if ((perSecond * (raw.to - raw.from)) / 1000 <= pointsMax) return { ...raw, everyS: 0 };
+  }
+  const { from, to } = onGrid(view, span, span * MARGIN);
   const everyS = everyFor(to - from, pointsMax);
   // A bucket must not be cut at the edge of what is fetched: its average would be another.
   const bucket = everyS * 1000;
   return { from: Math.floor(from / bucket) * bucket, to: Math.ceil(to / bucket) * bucket, everyS };
+}
+
+function onGrid(view: Span, span: number, beyond: number): Span {
+  const grid = 2 ** Math.floor(Math.log2(span)) / 8;
+  return {
+    from: Math.floor((view.from - beyond) / grid) * grid,
+    to: Math.ceil((view.to + beyond) / grid) * grid,
+  };
 }

@@ -34,8 +34,16 @@ export class SeriesSource {
     return planFor(view, widthPx, this.perSecond);
   }
 
-  async drawing(view: Span, widthPx: number, now: number, signal: AbortSignal): Promise<Drawing> {
-    const { series, plan } = await this.fetch(view, widthPx, AGGREGATES, now, signal);
+  /** `early` is handed a coarse drawing when a finer one is still on its way. */
+  async drawing(
+    view: Span,
+    widthPx: number,
+    now: number,
+    signal: AbortSignal,
+    early: (drawing: Drawing) => void,
+  ): Promise<Drawing> {
+    const coarse = ({ series, plan }: Answer) => early(drawingOf(series, plan));
+    const { series, plan } = await this.fetch(view, widthPx, AGGREGATES, now, signal, coarse);
     return drawingOf(series, plan);
   }
 
@@ -46,6 +54,7 @@ export class SeriesSource {
     aggregates: readonly string[],
     now: number,
     signal: AbortSignal,
+    early: (answer: Answer) => void = () => {},
   ): Promise<Answer> {
     const pointsMax = Math.round(widthPx * POINTS_PER_PIXEL);
     const first = this.plan(view, widthPx);
@@ -59,7 +68,8 @@ export class SeriesSource {
     const { series } = await this.ask(plan, aggregates, undefined, now, signal);
     const total = countOf(series);
     this.perSecond = total / ((Math.min(plan.to, now) - plan.from) / 1000);
-    if (total > pointsMax) return { series, plan };
+    if (total > pointsMax || total === 0) return { series, plan };
+    early({ series, plan });
     const finer = { ...this.plan(view, widthPx), everyS: 0 };
     const raw = await this.ask(finer, [], pointsMax * 2, now, signal);
     return raw.complete ? { series: raw.series, plan: finer } : { series, plan };

@@ -5,8 +5,10 @@ export type Language = "en" | "zh";
 
 const PREFIX = "allthings.";
 
+type Stored = "theme" | "language" | "session";
+
 /** Storage may be forbidden (private windows); then a choice lasts as long as the page. */
-function stored(name: string): string | null {
+export function stored(name: Stored): string | null {
   try {
     return localStorage.getItem(PREFIX + name);
   } catch {
@@ -14,7 +16,7 @@ function stored(name: string): string | null {
   }
 }
 
-function store(name: string, value: string): void {
+export function store(name: Stored, value: string): void {
   try {
     localStorage.setItem(PREFIX + name, value);
   } catch {

@@ -2,7 +2,9 @@
 
 import type { PropertyAffordance, ThingDescription, Value } from "../api/types";
 import { SERIES_MAX, seriesColor } from "../chart/colors";
+import { localized } from "../text/localized";
 import { unitSymbol } from "../text/units";
+import { preferences } from "./preferences.svelte";
 import { router } from "./router.svelte";
 
 export type Sort = "number" | "state" | "text";
@@ -28,7 +30,7 @@ export function propertiesOf(td: ThingDescription, values: Record<string, { valu
     const affordance = td.properties?.[name] ?? {};
     return {
       name,
-      title: affordance.title ?? name,
+      title: localized(affordance.title ?? name, affordance.titles, preferences.language),
       unit: unitSymbol(affordance.unit),
       sort: sortOf(affordance, values[name]?.value),
     };

@@ -3,6 +3,7 @@
 import { api, ApiError, whenUnauthorized } from "../api/client";
 import type { Me } from "../api/types";
 import { router } from "./router.svelte";
+import { store, stored } from "./preferences.svelte";
 import { paths, safeTarget } from "./routes";
 
 class Session {
@@ -10,6 +11,8 @@ class Session {
   /** The first question is answered, or the platform cannot be reached. */
   known = $state(false);
   unreachable = $state(false);
+  /** The last visit was somebody's: the page may be laid out before the platform has said so again. */
+  readonly expected = stored("session") === "yes";
 
   async load(): Promise<void> {
     whenUnauthorized(() => this.toLogin());
@@ -20,6 +23,7 @@ class Session {
       this.me = null;
       this.unreachable = !(error instanceof ApiError) || error.status === 0 || error.status >= 500;
     }
+    store("session", this.me ? "yes" : "no");
     this.known = true;
   }
 

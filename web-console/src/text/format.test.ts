@@ -21,7 +21,7 @@ describe("numbers", () => {
 });
 
 test("bytes have a unit that fits", () => {
-  expect(format.formatBytes(0, "en")).toBe("0 byte");
+  expect(format.formatBytes(0, "en")).toBe("0 B");
   expect(format.formatBytes(1_500, "en")).toBe("1.5 kB");
   expect(format.formatBytes(412e9, "en")).toBe("412 GB");
 });

@@ -46,20 +46,22 @@ export function formatCompact(value: number, locale: string): string {
   return numberFormat(locale, { notation: "compact", maximumFractionDigits: 1 }).format(value);
 }
 
-const BYTE_UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"] as const;
+const BYTE_UNITS = ["kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"] as const;
 
 export function formatBytes(bytes: number, locale: string): string {
+  // Some locales write "22 byte" for the short form of the smallest unit.
+  if (bytes < 1000) return `${formatCount(bytes, locale)} B`;
   let unit = 0;
-  let value = bytes;
+  let value = bytes / 1000;
   while (value >= 1000 && unit < BYTE_UNITS.length - 1) {
     value /= 1000;
     unit++;
   }
   return numberFormat(locale, {
     style: "unit",
-    unit: BYTE_UNITS[unit] ?? "byte",
+    unit: BYTE_UNITS[unit] ?? "kilobyte",
     unitDisplay: "short",
-    maximumFractionDigits: value < 10 && unit > 0 ? 1 : 0,
+    maximumFractionDigits: value < 10 ? 1 : 0,
   }).format(value);
 }
 

@@ -9,6 +9,12 @@ test.each([
   ["%", "%"],
   ["[custom]", "custom"],
   ["uV", "µV"],
+  ["uS/cm", "µS/cm"],
+  ["us", "µs"],
+  ["dm3/h", "dm³/h"],
+  ["m/s2", "m/s²"],
+  ["kg.m2", "kg·m²"],
+  ["H2O", "H2O"],
   ["", ""],
   [undefined, ""],
 ])("%s is shown as %s", (code, symbol) => expect(unitSymbol(code)).toBe(symbol));
