@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import T0, Row, S, decoded, end_of, ns
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allthings.historian.history import History
 from allthings.historian.query import AGGREGATES, HistoryQuery
 from allthings.historian.values import json_values
+from tests.historian.blocks import T0, Row, S, decoded, end_of, ns
 
 MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86_400 * S
 Model = dict[tuple[str, str], dict[int, Any]]

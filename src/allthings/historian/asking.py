@@ -159,7 +159,8 @@ def _answered(table: pa.Table | None, query: HistoryQuery) -> pa.Table:
     time = pa.field("time", pa.timestamp("ns", tz="UTC"))
     names = query.aggregates or ("value",)
     if table is None:
-        return pa.schema([time, *(pa.field(name, pa.float64()) for name in names)]).empty_table()
+        types = {name: pa.int64() if name == "count" else pa.float64() for name in names}
+        return pa.schema([time, *(pa.field(name, each) for name, each in types.items())]).empty_table()
     fields, columns = [time], [_one(table, "time").cast(time.type)]
     for name in dict.fromkeys(names):
         field, column = _answered_column(table, name)

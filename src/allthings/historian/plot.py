@@ -75,8 +75,8 @@ class Plotting:
         span, parameters = self._asking.span(keys, query.start_ns, query.end_ns)
         return self._handles.arrow(
             f"SELECT thing, property, {buckets.bucket('bucket', level.every_ns)} AS time, "
-            "min(first_time) AS first_time, argMin(first_value, first_time) AS first, min(low) AS low, "
-            "max(high) AS high, max(last_time) AS last_time, argMax(last_value, last_time) AS last "
+            "min(first_time) AS since, argMin(first_value, first_time) AS first, min(low) AS least, "
+            "max(high) AS most, max(last_time) AS until, argMax(last_value, last_time) AS last "
             f"FROM ({span.partials(level, level.every_ns)}) GROUP BY thing, property, time "
             "ORDER BY thing, property, time",
             parameters,
@@ -102,11 +102,11 @@ def _chosen(table: pa.Table, points: int, *, rolled_up: bool) -> pa.Table:
         rows = largest_triangles(times, _floats(value[0]), points)
         return _table(times[rows], field, column.take(pa.array(rows)))
     first, last = _array(table, "first").flatten(), _array(table, "last").flatten()
-    if _array(table, "low").null_count == len(table):
+    if _array(table, "least").null_count == len(table):
         # Nothing to draw: strings, JSON. One value of each bucket, evenly.
         rows = np.unique(np.linspace(0, table.num_rows - 1, min(points, table.num_rows)).astype(np.int64))
         field, column = value_column("value", *(part.take(pa.array(rows)) for part in last))
-        return _table(_array(table, "last_time").view(pa.int64()).to_numpy()[rows], field, column)
+        return _table(_array(table, "until").view(pa.int64()).to_numpy()[rows], field, column)
     times, values = _expanded(table, _floats(first[0]), _floats(last[0]))
     rows = largest_triangles(times, values, points)
     return _table(times[rows], pa.field("value", pa.float64()), pa.array(values[rows]))
@@ -114,11 +114,11 @@ def _chosen(table: pa.Table, points: int, *, rolled_up: bool) -> pa.Table:
 
 def _expanded(table: pa.Table, first: Floats, last: Floats) -> tuple[Times, Floats]:
     """First, least, greatest and last of each bucket as points, in order of time."""
-    begin = _array(table, "first_time").view(pa.int64()).to_numpy()
-    end = _array(table, "last_time").view(pa.int64()).to_numpy()
+    begin = _array(table, "since").view(pa.int64()).to_numpy()
+    end = _array(table, "until").view(pa.int64()).to_numpy()
     third = (end - begin) // 3
     times = np.stack([begin, begin + third, end - third, end], axis=1).ravel()
-    values = np.stack([first, _floats(_array(table, "low")), _floats(_array(table, "high")), last], axis=1).ravel()
+    values = np.stack([first, _floats(_array(table, "least")), _floats(_array(table, "most")), last], axis=1).ravel()
     keep = ~np.isnan(values)
     keep[1:] &= times[1:] != times[:-1]
     return times[keep], values[keep]
