@@ -25,6 +25,8 @@ COMMANDS: Final = (
     "query",
     "watch",
     "replay",
+    "imports",
+    "export",
     "doctor",
     "bench",
     "version",

@@ -26,19 +26,28 @@ def collect(client: Client, params: Params, limit: int) -> dict[str, Any]:
     """The answer in JSON, all pages up to `limit` rows of each series (0: all), each series in one piece."""
     series: dict[tuple[str, str], dict[str, Any]] = {}
     after: str | None = None
-    while True:
-        size = min(limit, JSON_PAGE_ROWS) if limit else JSON_PAGE_ROWS
-        answer = client.get("/api/history", {**params, "limit": size, "next": after})
+    for answer in json_pages(client, params, min(limit or JSON_PAGE_ROWS, JSON_PAGE_ROWS)):
         for part in answer["series"]:
             known = series.setdefault((part["thing"], part["property"]), {**part, "points": []})
             known["points"] += part["points"]
         after = answer["next"]
-        if not after or (limit and max((len(one["points"]) for one in series.values()), default=0) >= limit):
+        if limit and max((len(one["points"]) for one in series.values()), default=0) >= limit:
             break
     for one in series.values():
         if limit and len(one["points"]) > limit:
             one["points"] = one["points"][:limit]
     return {"series": list(series.values()), "next": after}
+
+
+def json_pages(client: Client, params: Params, rows: int = JSON_PAGE_ROWS) -> Iterator[dict[str, Any]]:
+    """Answers in JSON, one page after another. `rows`: of each series in one page."""
+    after: str | None = None
+    while True:
+        answer = client.get("/api/history", {**params, "limit": rows, "next": after})
+        yield answer
+        after = answer["next"]
+        if not after:
+            return
 
 
 def arrow_pages(client: Client, params: Params, limit: int) -> Iterator[pa.Table]:

@@ -35,7 +35,11 @@ class Recorded:
 
 def read(path: Path, time_column: str = "") -> Recorded:
     """Read a recording. `time_column`: "" finds it by its usual names. Raises InputFileError."""
-    table = _table(path)
+    return recorded(path, read_table(path), time_column)
+
+
+def recorded(path: Path, table: pa.Table, time_column: str) -> Recorded:
+    """A table that was read from a file as moments. Raises InputFileError."""
     if time_column and time_column not in table.column_names:
         raise InputFileError(f"{path} has no column {time_column!r}; it has {', '.join(table.column_names)}")
     chosen = time_column or next((name for name in TIME_COLUMNS if name in table.column_names), "")
@@ -48,7 +52,8 @@ def read(path: Path, time_column: str = "") -> Recorded:
     return Recorded(times, values)
 
 
-def _table(path: Path) -> pa.Table:
+def read_table(path: Path) -> pa.Table:
+    """All columns of a file, whose form the end of its name tells. Raises InputFileError."""
     import pyarrow as pa
 
     kinds = [suffix for suffix in path.suffixes if suffix != ".gz"]
@@ -57,7 +62,8 @@ def _table(path: Path) -> pa.Table:
         if kind == ".csv":
             from pyarrow import csv
 
-            return csv.read_csv(path)
+            # An empty cell is no value, whatever its column holds.
+            return csv.read_csv(path, convert_options=csv.ConvertOptions(strings_can_be_null=True))
         if kind in (".ndjson", ".jsonl", ".json"):
             from pyarrow import json
 

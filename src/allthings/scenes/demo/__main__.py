@@ -13,6 +13,7 @@ import time
 from urllib.parse import urlsplit
 
 import httpx
+import pyarrow as pa
 from rich.console import Console
 
 from allthings.scenes.demo import catalogue
@@ -44,11 +45,12 @@ def main() -> int:
             f"demo: {error.request.method} {error.request.url.path}: {error.response.text[:500]}", style="red"
         )
         return 1
+    pa.default_memory_pool().release_unused()
     count = sum(len(group.things) for group in groups)
     history = (
         f"{filled:,} readings filled in within {time.monotonic() - started:.0f} s" if filled else "history is there"
     )
-    console.print(f"demo: {count} things, {history}; now live. Open {given.http}", highlight=False)
+    console.print(f"demo: {count} things, {history}; now live. Open {given.http}", highlight=False, soft_wrap=True)
     mqtt = urlsplit(given.mqtt)
     asyncio.run(_play(groups, seams, mqtt.hostname or "127.0.0.1", mqtt.port or 1883, given.speed))
     return 0

@@ -1,0 +1,172 @@
+"""The commands against a running platform, as its user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from allthings.testing.platform import Platform
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+ROWS = [
+    ("2026-11-22T08:00:00Z", 21.5, "heat"),
+    ("2026-11-22T08:01:00Z", 22.0, "cool"),
+    ("2026-11-22T09:00:00Z", 23.0, ""),
+]
+SPAN = ("--from", "2026-11-22T00:00:00Z", "--to", "2026-11-23T00:00:00Z")
+
+
+class Commands:
+    """Runs `allthings` against one platform."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+
+    def run(self, *arguments: str, status: int = 0, **more: Any) -> str:
+        result = subprocess.run(
+            [sys.executable, "-c", "from allthings.cli import main; main()", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+            env={"ALLTHINGS_URL": self.platform.http, "PATH": "/usr/bin:/bin", "HOME": str(self.platform.data)},
+            **more,
+        )
+        assert result.returncode == status, result.stderr
+        assert "Traceback" not in result.stderr
+        return result.stdout + (result.stderr if status else "")
+
+    def json(self, *arguments: str, status: int = 0) -> Any:
+        return json.loads(self.run(*arguments, "--json", status=status))
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    with Platform(tmp_path_factory.mktemp("data")) as platform:
+        yield Commands(platform)
+
+
+def wait_for(commands: Commands, thing: str, count: int) -> None:
+    """Until the history has so many readings of a thing."""
+    deadline = time.monotonic() + 30
+    while True:
+        sql = f"SELECT count() FROM readings WHERE thing = '{thing}'"
+        found = commands.json("query", sql)["rows"][0][0]
+        if found >= count:
+            assert found == count
+            return
+        assert time.monotonic() < deadline, f"{found} of {count}"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def pump(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A thing with a past that was imported from a file."""
+    path = tmp_path_factory.mktemp("files") / "pump.csv"
+    path.write_text("time,temperature,mode\n" + "".join(f"{','.join(map(str, row))}\n" for row in ROWS))
+    answer = commands.json("import", str(path), "--thing", "pump")
+    assert answer["rejected_total"] == 0
+    wait_for(commands, "pump", answer["accepted"])
+    return "pump"
+
+
+def test_things_are_added_shown_listed_and_removed(commands: Commands, tmp_path: Path) -> None:
+    td = {"title": "Mill", "id": "urn:example:mill", "properties": {"speed": {"type": "number", "unit": "{rev}/min"}}}
+    (tmp_path / "td.json").write_text(json.dumps(td))
+    assert commands.run("things", "add", str(tmp_path / "td.json")) == "added urn:example:mill\n"
+    assert commands.json("things", "add", str(tmp_path / "td.json"))["done"] == "replaced"
+    assert commands.json("things", "show", "urn:example:mill")["title"] == "Mill"
+    assert "rpm" in commands.run("things", "show", "urn:example:mill")
+    assert [thing["title"] for thing in commands.json("things", "list", "mill")["things"]] == ["Mill"]
+    assert "removed" in commands.run("things", "remove", "urn:example:mill", "--yes")
+    assert "error: " in commands.run("things", "show", "urn:example:mill", status=1)
+
+
+def test_a_thing_that_cannot_be_added_says_why(commands: Commands, tmp_path: Path) -> None:
+    (tmp_path / "td.json").write_text('{"title": 5}')
+    assert "error: " in commands.run("things", "add", str(tmp_path / "td.json"), status=1)
+    (tmp_path / "td.json").write_text("{")
+    assert "is no JSON" in commands.run("things", "add", str(tmp_path / "td.json"), status=1)
+
+
+def test_a_replayed_recording_is_a_live_device_that_can_be_adopted(commands: Commands, tmp_path: Path) -> None:
+    (tmp_path / "fan.csv").write_text("time,speed\n" + "".join(f"2020-01-01T00:00:{i:02d}Z,{i}\n" for i in range(20)))
+    with subprocess.Popen(
+        [sys.executable, "-c", "from allthings.cli import main; main()", "watch", "fan", "--json", "--count", "20"],
+        stdout=subprocess.PIPE,
+        env={"ALLTHINGS_URL": commands.platform.http},
+    ) as watching:
+        replayed = commands.json("replay", str(tmp_path / "fan.csv"), "--speed", "10")
+        assert replayed["messages"] == 20
+        assert 1.9 < replayed["seconds"] < 10
+        wait_for(commands, "fan", 20)
+        commands.json("replay", str(tmp_path / "fan.csv"), "--speed", "max", "--keep-time")
+        wait_for(commands, "fan", 40)
+        assert watching.stdout is not None
+        seen = [json.loads(line) for line in watching.stdout.read().splitlines()]
+    assert len(seen) == 20
+    assert {value["property"] for value in seen} == {"speed"}
+    title = "The fan in the cellar"
+    assert commands.json("things", "adopt", "fan", "--title", title)["title"] == title
+    listed = commands.json("things", "list", "--state", "adopted")["things"]
+    assert title in [thing["title"] for thing in listed]
+
+
+def test_history_as_table_json_and_files(commands: Commands, pump: str, tmp_path: Path) -> None:
+    (temperature,) = commands.json("history", pump, "temperature", *SPAN)["series"]
+    assert [point[1] for point in temperature["points"]] == [21.5, 22.0, 23.0]
+    table = commands.run("history", pump, "temperature", *SPAN)
+    assert "2026-11-22T08:01:00Z     22" in table
+    (hours,) = commands.json("history", pump, "temperature", *SPAN, "--every", "1h", "--aggregate", "max")["series"]
+    assert hours["points"] == [["2026-11-22T08:00:00Z", 22.0], ["2026-11-22T09:00:00Z", 23.0]]
+    assert commands.run("history", pump, "temperature", *SPAN, "--format", "csv").count("\n") == 4
+    path = tmp_path / "pump.parquet"
+    commands.run("history", pump, "temperature", *SPAN, "--format", "parquet", "-o", str(path))
+    assert pq.read_table(path).column("value").to_pylist() == [21.5, 22.0, 23.0]
+    (limited,) = commands.json("history", pump, "temperature", *SPAN, "--limit", "2")["series"]
+    assert len(limited["points"]) == 2
+
+
+def test_what_was_exported_can_be_imported(commands: Commands, pump: str, tmp_path: Path) -> None:
+    path = tmp_path / "pump.ndjson.gz"
+    exported = commands.json("export", str(path), pump, *SPAN)
+    assert exported["readings"] == 5
+    assert commands.json("import", str(path)) == {"accepted": 5, "rejected_total": 0, "rejected": []}
+    wait_for(commands, pump, 5)
+
+
+def test_rows_that_cannot_be_used_are_named(commands: Commands, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("thing,property,time,value\nlamp,on,2026-11-22T08:00:00Z,true\nlamp,on,never,true\n")
+    assert "row 2: " in commands.run("import", str(path), status=1)
+
+
+def test_queries(commands: Commands, pump: str) -> None:
+    sql = f"SELECT property, count() AS n FROM readings WHERE thing = '{pump}' GROUP BY property ORDER BY property"
+    assert commands.json("query", sql)["rows"] == [["mode", 2], ["temperature", 3]]
+    assert commands.run("query", sql, "--format", "csv") == "property,n\nmode,2\ntemperature,3\n"
+    assert commands.run("query", "-", input=sql).splitlines()[0].split() == ["property", "n"]
+    assert "error: " in commands.run("query", "DROP TABLE readings", status=1)
+
+
+def test_doctor_finds_a_running_platform_by_its_data(commands: Commands) -> None:
+    report = commands.json("doctor", "--data", str(commands.platform.data))
+    states = {check["check"]: check["state"] for check in report["checks"]}
+    assert states["ready"] == states["role gateway"] == states["port MQTT"] == "ok"
+    assert {setting["name"]: setting["from"] for setting in report["settings"]}["data"] == "flag"
+
+
+def test_bench_counts_every_value(commands: Commands) -> None:
+    figures = commands.json("bench", "--connections", "3", "--in-flight", "10", "--seconds", "1")
+    assert figures["values"] == 3 * figures["messages"] > 0
+    assert figures["acknowledged_p50_ms"] > 0
+    assert commands.json("things", "list", "benchmark")["total"] == 0

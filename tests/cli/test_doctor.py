@@ -1,0 +1,80 @@
+"""`allthings doctor` when the platform is down, or something is in its way."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from allthings.cli import create
+
+APP = create()
+
+
+def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Exit status, and the findings by the name of the check."""
+    monkeypatch.chdir(tmp_path)
+    nowhere = "http://127.0.0.1:9"
+    result = CliRunner().invoke(APP, ["doctor", "--json", "--url", nowhere, *arguments])
+    return result.exit_code, {check["check"]: check for check in json.loads(result.output)["checks"]}
+
+
+def test_a_platform_that_is_down_is_told_how_to_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALLTHINGS_HTTP_PORT", "0")
+    monkeypatch.setenv("ALLTHINGS_MQTT_PORT", "0")
+    status, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path / "data"))
+    assert status == 1
+    assert found["platform"]["state"] == "fail"
+    assert "allthings up" in found["platform"]["advice"]
+    assert {check["state"] for name, check in found.items() if name != "platform"} == {"ok"}
+    assert "will be made" in found["data"]["detail"]
+
+
+def test_a_port_in_use_is_named_with_its_flag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("ALLTHINGS_MQTT_PORT", str(port))
+        _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+    assert found["port MQTT"]["state"] == "fail"
+    assert str(port) in found["port MQTT"]["detail"]
+    assert "--mqtt-port" in found["port MQTT"]["advice"]
+
+
+def test_a_disk_below_the_reserve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALLTHINGS_DISK_RESERVE_MB", "10000000")
+    _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+    assert found["disk"]["state"] == "fail"
+
+
+def test_a_clock_that_went_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "registry.db").touch()
+    os.utime(tmp_path / "registry.db", (4_000_000_000, 4_000_000_000))
+    _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+    assert found["clock"]["state"] == "fail"
+    assert "2096-10-02" in found["clock"]["detail"]
+
+
+def test_a_setting_that_cannot_be_used_is_the_first_thing_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "allthings.toml").write_text('http_port = "many"\n')
+    status, found = examine(monkeypatch, tmp_path)
+    assert status == 1
+    assert list(found) == ["settings"]
+    assert "http_port" in found["settings"]["detail"]
+
+
+def test_a_log_server_that_is_no_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALLTHINGS_NATS_SERVER", "no-such-program")
+    _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+    assert found["log server"]["state"] == "fail"
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALLTHINGS_DATABASE", "postgresql://me:s3cret@db/x")
+    result = CliRunner().invoke(APP, ["doctor", "--url", "http://127.0.0.1:9", "--data", str(tmp_path)])
+    assert "s3cret" not in result.output
+    assert "(set)" in result.output
