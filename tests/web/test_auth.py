@@ -117,7 +117,9 @@ def test_open_answers_under_its_own_name(host: str) -> None:
     check_host(Headers({"host": host}))
 
 
-@pytest.mark.parametrize("host", ["", "evil.example", "127.0.0.1.evil.example", "10.0.0.1:8484", "localhost@evil.example"])
+@pytest.mark.parametrize(
+    "host", ["", "evil.example", "127.0.0.1.evil.example", "10.0.0.1:8484", "localhost@evil.example"]
+)
 def test_open_refuses_other_names(host: str) -> None:
     with pytest.raises(ForeignOriginError):
         check_host(Headers({"host": host}))

@@ -32,7 +32,9 @@ async def readings(platform: Platform, app: Any) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8484", headers=headers) as client:
         answer = await client.post("/api/readings", content="\n".join(lines).encode())
     assert answer.json()["accepted"] == 2 * ROWS + 1, answer.text
-    last = await platform.publish("things/h-mixed/properties", b'[{"a":1,"@time":1},{"a":"x","@time":2},{"a":[1,{"b":null}],"@time":3}]')
+    last = await platform.publish(
+        "things/h-mixed/properties", b'[{"a":1,"@time":1},{"a":"x","@time":2},{"a":[1,{"b":null}],"@time":3}]'
+    )
     await platform.caught_up(last)
 
 
@@ -44,15 +46,19 @@ async def ask(http: httpx.AsyncClient, **parameters: Any) -> Any:
 
 async def test_readings(http: httpx.AsyncClient) -> None:
     answer = await ask(http, thing="h-pump", property="pressure", limit=3)
-    assert answer["series"] == [
-        {
-            "thing": "h-pump",
-            "property": "pressure",
-            "unit": "Pa",
-            "columns": ["time", "value"],
-            "points": [["2026-03-02T00:00:00Z", 0], ["2026-03-02T00:00:01Z", 0.5], ["2026-03-02T00:00:02Z", 1]],
-        }
-    ] or answer["series"][0]["unit"] != "Pa"
+    assert (
+        answer["series"]
+        == [
+            {
+                "thing": "h-pump",
+                "property": "pressure",
+                "unit": "Pa",
+                "columns": ["time", "value"],
+                "points": [["2026-03-02T00:00:00Z", 0], ["2026-03-02T00:00:01Z", 0.5], ["2026-03-02T00:00:02Z", 1]],
+            }
+        ]
+        or answer["series"][0]["unit"] != "Pa"
+    )
     assert answer["next"]
 
 

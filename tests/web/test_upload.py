@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -9,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from allthings.web import settings, upload
-from tests.web.conftest import Platform, problem
+from tests.web.conftest import Platform, problem, until
 
 ROW = b'{"thing":"u-%d","property":"a","time":"2026-03-02T00:00:00Z","value":%d}\n'
 
@@ -89,13 +91,23 @@ async def test_too_large(http: httpx.AsyncClient) -> None:
     problem(await http.post("/api/readings", content=endless()), 413, "limit-exceeded")
 
 
-async def test_too_many_at_once_are_told_to_come_back(http: httpx.AsyncClient, app: Any) -> None:
-    uploads: upload.Uploads = upload.Uploads()
-    with uploads.place(), uploads.place(), uploads.place(), uploads.place():
-        with pytest.raises(upload.BusyError), uploads.place():
-            pass
-    with uploads.place():
-        pass
+async def test_too_many_at_once_are_told_to_come_back(http: httpx.AsyncClient) -> None:
+    arrive = asyncio.Event()
+    begun: list[int] = []
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield ROW % (9, 1)
+        begun.append(1)
+        await arrive.wait()
+
+    slow_ones = [asyncio.create_task(http.post("/api/readings", content=slow())) for _ in range(settings.UPLOADS_MAX)]
+    await until(lambda: len(begun) == settings.UPLOADS_MAX)
+    refused = await http.post("/api/readings", content=ROW % (9, 2))
+    problem(refused, 503, "busy")
+    assert int(refused.headers["retry-after"]) >= 1
+    arrive.set()
+    assert {one.status_code for one in await asyncio.gather(*slow_ones)} == {200}
+    assert (await http.post("/api/readings", content=ROW % (9, 3))).status_code == 200
 
 
 async def test_a_place_is_free_again_after_a_failure() -> None:

@@ -1,7 +1,7 @@
 """What lists need of every thing, in memory, kept up with the registry.
 
-Lists join the registry with the twin (online, last seen, main value) and sort by either, which no database can do for
-us; and the directory sorts by id. An entry is a few hundred bytes.
+The console's list joins the registry with the twin (online, last seen, main value) and sorts by either, which no
+database can do for us. An entry is a few hundred bytes.
 """
 
 from __future__ import annotations

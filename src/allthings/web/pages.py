@@ -77,11 +77,10 @@ def _inside(folder: Path, wanted: str) -> Path | None:
     root = folder.resolve()
     try:
         file = (root / wanted).resolve()
-    except (OSError, RuntimeError):
+        inside = file.is_relative_to(root) and file.is_file() and file.stat().st_size <= _FILE_BYTES_MAX
+    except (OSError, RuntimeError):  # too long a name, links in a circle
         return None
-    if not file.is_relative_to(root) or not file.is_file() or file.stat().st_size > _FILE_BYTES_MAX:
-        return None
-    return file
+    return file if inside else None
 
 
 HANDLERS = [page]

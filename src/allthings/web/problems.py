@@ -33,6 +33,8 @@ _OF_STATUS: Final[dict[int, tuple[str, str]]] = {
     415: ("unsupported-media-type", "This content type is not read here"),
     500: ("internal", "Internal error"),
 }
+#: Of a path that was asked for, what an answer and the log repeat.
+_PATH_SHOWN_MAX: Final = 512
 _CHALLENGE: Final = 'Bearer realm="allthings"'
 _log = logging.getLogger("allthings.web")
 
@@ -62,7 +64,7 @@ def problem(
 
 
 def _where(request: Request[Any, Any, Any]) -> str:
-    return reference(request.scope["path"])
+    return reference(request.scope["path"])[:_PATH_SHOWN_MAX]
 
 
 def from_allthings_error(request: Request[Any, Any, Any], error: AllthingsError) -> Response[bytes]:
@@ -73,12 +75,8 @@ def from_allthings_error(request: Request[Any, Any, Any], error: AllthingsError)
     if isinstance(error, InvalidTdError):
         # The names that WoT Discovery section 7.3.2.6 gives them.
         found = extensions.pop("problems", [])
-        extensions["validationErrors"] = [
-            {"field": one["pointer"], "description": one["problem"]} for one in found
-        ]
-    return problem(
-        error.type, error.title, error.status, error.detail, instance=_where(request), extensions=extensions
-    )
+        extensions["validationErrors"] = [{"field": one["pointer"], "description": one["problem"]} for one in found]
+    return problem(error.type, error.title, error.status, error.detail, instance=_where(request), extensions=extensions)
 
 
 def from_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
@@ -12,7 +11,7 @@ from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from allthings.things.errors import NotFoundError
+from allthings.registry.things import Thing
 from allthings.web import settings
 from allthings.web.directory.serve import CONTEXT, enriched
 from allthings.web.openapi import describe
@@ -20,7 +19,7 @@ from allthings.web.services import Given, Services
 
 _MEDIA_TYPE: Final = "application/ld+json"
 #: Descriptions read and encoded in one step of a whole list.
-_PIECE: Final = 100
+_PIECE: Final = 500
 _EXAMPLE: Final = [{"id": "urn:example:pump-7", "title": "Pump 7"}]
 
 
@@ -41,22 +40,19 @@ async def list_things(
     ] = "array",
 ) -> Response[bytes] | Stream:
     """Sorted by id. Without a limit the answer holds every thing."""
-    snapshot = await request.app.state.catalogue.snapshot()
-    words = search.casefold().split()
-    found = [one for one in snapshot.items.values() if all(word in one.search for word in words)]
-    found.sort(key=lambda one: one.id)
+    run, things = services.pools.registry.run, services.registry.things
     if limit is None and form == "array":
-        names = [one.name for one in found[offset:]]
-        return Stream(_everything(request, services, names), media_type=_MEDIA_TYPE)
+        return Stream(_everything(request, services, offset, search), media_type=_MEDIA_TYPE)
     size = min(limit or settings.PAGE_MAX, settings.PAGE_MAX)
-    chosen = [one.name for one in found[offset : offset + size]]
-    members = await services.pools.registry.run(_members, request, services, chosen)
+    version = await run(things.version)
+    page = await run(things.list, search=search, sort="id", limit=size, offset=offset)
+    members = await services.pools.encode.run(_enriched, request, services, page.things)
     shared: dict[str, str] = {"format": form} if form != "array" else {}
     shared |= {"search": search} if search else {}
-    links = [f'</things>; rel="canonical"; etag="{snapshot.version}"']
+    links = [f'</things>; rel="canonical"; etag="{version}"']
     following = ""
-    if offset + len(chosen) < len(found):
-        following = "/things?" + urlencode({"offset": offset + len(chosen), "limit": size, **shared})
+    if offset + len(members) < page.total:
+        following = "/things?" + urlencode({"offset": offset + len(members), "limit": size, **shared})
         links.insert(0, f'<{following}>; rel="next"')
     body: Any = members
     if form == "collection":
@@ -64,33 +60,34 @@ async def list_things(
             "@context": CONTEXT,
             "@type": "ThingCollection",
             "@id": "/things?" + urlencode({"offset": offset, "limit": size, **shared}),
-            "total": len(found),
+            "total": page.total,
             "members": members,
         } | ({"next": following} if following else {})
     return Response(orjson.dumps(body), media_type=_MEDIA_TYPE, headers={"Link": ", ".join(links)})
 
 
-def _members(request: Request[Any, Any, Any], services: Services, names: list[str]) -> list[dict[str, Any]]:
-    """The descriptions of things; those removed meanwhile are left out."""
-    members = []
-    for name in names:
-        with contextlib.suppress(NotFoundError):
-            members.append(enriched(services.registry.things.get(name), request, services))
-    return members
+def _enriched(request: Request[Any, Any, Any], services: Services, things: list[Thing]) -> list[dict[str, Any]]:
+    return [enriched(thing, request, services) for thing in things]
 
 
-async def _everything(request: Request[Any, Any, Any], services: Services, names: list[str]) -> AsyncIterator[bytes]:
+async def _everything(
+    request: Request[Any, Any, Any], services: Services, offset: int, search: str
+) -> AsyncIterator[bytes]:
     """The array in pieces, so that a large directory is never in memory as a whole."""
 
-    def piece(part: list[str]) -> bytes:
-        return b",".join(orjson.dumps(one) for one in _members(request, services, part))
+    def piece(start: int) -> tuple[list[bytes], int]:
+        page = services.registry.things.list(search=search, sort="id", limit=_PIECE, offset=start)
+        return [orjson.dumps(one) for one in _enriched(request, services, page.things)], page.total
 
     separator = b"["
-    for start in range(0, len(names), _PIECE):
-        encoded = await services.pools.registry.run(piece, names[start : start + _PIECE])
-        if encoded:
-            yield separator + encoded
+    while True:
+        members, total = await services.pools.registry.run(piece, offset)
+        if members:
+            yield separator + b",".join(members)
             separator = b","
+        offset += len(members)
+        if not members or offset >= total:
+            break
     yield b"[]" if separator == b"[" else b"]"
 
 

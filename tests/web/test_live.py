@@ -1,0 +1,198 @@
+"""The live feed, over a real server: in-process transports do not stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from allthings.twin.values import CurrentValue, Update
+from allthings.web import live, settings
+from allthings.web.errors import BusyError
+from tests.web.conftest import Platform, problem, until
+
+
+@pytest.fixture(scope="module")
+async def server(app: Any) -> AsyncIterator[str]:
+    """The application on a port of its own."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    running = uvicorn.Server(
+        uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=2)
+    )
+    task = asyncio.create_task(running.serve(sockets=[listener]))
+    await until(lambda: running.started)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    running.should_exit = True
+    await task
+    listener.close()
+
+
+class Reader:
+    """A client of the feed: parses events as the standard says."""
+
+    def __init__(self, url: str, token: str, **parameters: Any) -> None:
+        self._client = httpx.AsyncClient(base_url=url, timeout=20)
+        headers = {"Authorization": f"Bearer {token}"}
+        if "last" in parameters:
+            headers["Last-Event-ID"] = parameters.pop("last")
+        self._request = self._client.build_request("GET", "/api/live", params=parameters, headers=headers)
+        self.last_id = ""
+        self.comments = 0
+
+    async def __aenter__(self) -> Reader:
+        self._response = await self._client.send(self._request, stream=True)
+        assert self._response.status_code == 200, await self._response.aread()
+        self._lines = self._response.aiter_lines()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._response.aclose()
+        await self._client.aclose()
+
+    async def event(self) -> tuple[str, Any]:
+        """The next event's name and data."""
+        name, data = "", ""
+        async for line in self._lines:
+            if line.startswith(":"):
+                self.comments += 1
+            elif line.startswith("id: "):
+                self.last_id = line[4:]
+            elif line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: "):
+                data += line[6:]
+            elif not line and data:
+                return name, json.loads(data)
+        raise AssertionError("the stream has ended")
+
+    async def started(self) -> None:
+        """Until the server has subscribed."""
+        async for line in self._lines:
+            if line.startswith("id: "):
+                self.last_id = line[4:]
+                return
+
+    async def values(self, count: int) -> list[tuple[str, str, Any]]:
+        """The next values, of as many events as it takes."""
+        found: list[tuple[str, str, Any]] = []
+        while len(found) < count:
+            name, data = await self.event()
+            assert name == "values"
+            found += [(one["thing"], one["property"], one["value"]) for one in data["values"]]
+        return found
+
+
+async def test_values_arrive(server: str, platform: Platform) -> None:
+    async with Reader(server, platform.token, thing="l-1") as reader:
+        await reader.started()
+        await platform.publish("things/l-1/properties", b'{"a":1,"b":"x"}')
+        await platform.publish("things/l-2/properties", b'{"a":1}')
+        await platform.publish("things/l-1/properties/a", b"2")
+        assert await reader.values(3) == [("l-1", "a", 1), ("l-1", "b", "x"), ("l-1", "a", 2)]
+
+
+async def test_filter_by_property(server: str, platform: Platform) -> None:
+    async with Reader(server, platform.token, property="only") as reader:
+        await reader.started()
+        await platform.publish("things/l-3/properties", b'{"other":1,"only":2}')
+        assert await reader.values(1) == [("l-3", "only", 2)]
+
+
+async def test_going_on_after_a_break(server: str, platform: Platform) -> None:
+    async with Reader(server, platform.token, thing="l-4") as reader:
+        await reader.started()
+        await platform.publish("things/l-4/properties/a", b"1")
+        await reader.values(1)
+        place = reader.last_id
+    await platform.publish("things/l-4/properties/a", b"2")
+    await platform.caught_up()
+    await platform.publish("things/l-4/properties/a", b"3")
+    async with Reader(server, platform.token, thing="l-4", last=place) as again:
+        assert await again.values(2) == [("l-4", "a", 2), ("l-4", "a", 3)]
+        await platform.publish("things/l-4/properties/a", b"4")
+        assert await again.values(1) == [("l-4", "a", 4)]
+    async with Reader(server, platform.token, thing="l-4", after=place) as by_parameter:
+        assert (await by_parameter.values(1))[0] == ("l-4", "a", 2)
+
+
+async def test_a_place_that_this_log_never_gave_is_a_gap(server: str, platform: Platform) -> None:
+    async with Reader(server, platform.token, thing="l-5", last=str((1 << 64) - 1)) as reader:
+        await reader.started()
+        await platform.publish("things/l-5/properties/a", b"1")
+        name, data = await reader.event()
+        assert name == "gap"
+        assert data["before"].isdigit()
+        assert await reader.values(1) == [("l-5", "a", 1)]
+
+
+async def test_streams_end_when_the_client_leaves(server: str, platform: Platform) -> None:
+    await until(lambda: platform.twin.hub.subscribers == 0)
+    async with Reader(server, platform.token) as reader:
+        await reader.started()
+        await until(lambda: platform.twin.hub.subscribers == 1)
+    await until(lambda: platform.twin.hub.subscribers == 0)
+
+
+async def test_comments_keep_a_quiet_stream_alive(
+    server: str, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "LIVE_KEEPALIVE_S", 0.05)
+    async with Reader(server, platform.token, thing="l-quiet") as reader:
+        await reader.started()
+        waiting = asyncio.create_task(reader.event())
+        await until(lambda: reader.comments >= 3)
+        await platform.publish("things/l-quiet/properties/a", b"1")
+        assert (await waiting)[0] == "values"
+
+
+async def test_a_stream_ends_with_its_token(
+    server: str, platform: Platform, monkeypatch: pytest.MonkeyPatch, http: httpx.AsyncClient
+) -> None:
+    monkeypatch.setattr(settings, "LIVE_KEEPALIVE_S", 0.05)
+    made = (await http.post("/api/tokens", json={})).json()
+    async with Reader(server, made["token"], thing="l-quiet-2") as reader:
+        await reader.started()
+        await http.delete(f"/api/tokens/{made['id']}")
+        with pytest.raises(AssertionError, match="ended"):
+            await reader.event()
+
+
+@pytest.mark.parametrize("place", ["x", "-1", "1.5", "99999999999999999999999"])
+async def test_wrong_places(http: httpx.AsyncClient, place: str) -> None:
+    problem(await http.get("/api/live", params={"after": place}), 400, "bad-input")
+
+
+def test_streams_are_bounded() -> None:
+    streams = live.LiveStreams()
+    streams.check()
+    streams.open = settings.LIVE_STREAMS_MAX
+    with pytest.raises(BusyError):
+        streams.check()
+
+
+def update(position: int, *, gap: bool = False) -> Update:
+    return Update(position, [CurrentValue("t", "p", position, 0, 0, "good", position)], gap)
+
+
+async def test_close_updates_become_one_event() -> None:
+    queue: asyncio.Queue[Update | None] = asyncio.Queue()
+    for position in (2, 3):
+        queue.put_nowait(update(position))
+    queue.put_nowait(update(4, gap=True))
+    gathered, ahead = await live._gather(update(1), queue)
+    assert [one.position for one in gathered] == [1, 2, 3]
+    assert ahead == update(4, gap=True)
+
+
+def test_an_event_names_its_place() -> None:
+    text = live._event([update(1, gap=True), update(2)]).decode()
+    assert text.startswith('event: gap\ndata: {"before":"1"}\n\nid: 2\nevent: values\ndata: {"values":[{"thing":"t"')
+    assert text.endswith("}\n\n")
+    assert text.count('"value"') == 2
