@@ -1,6 +1,6 @@
 """Kill anything at any moment, and see that every promise was kept.
 
-    python tests/soak/crash.py --rounds 30 [--seed N] [--data DIR]
+    python -m tests.soak.crash --rounds 30 [--seed N] [--data DIR]
 
 Twenty real MQTT clients publish real values at QoS 1 and send again what was not acknowledged. In each round a process
 of the tree, or all of it, gets a SIGKILL at a random moment, now and then a second one while it recovers. Afterwards
@@ -18,10 +18,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import crash_checks
-from crash_fleet import Fleet
-
 from allthings.testing.platform import Platform, wait_until
+from tests.soak import crash_checks
+from tests.soak.crash_fleet import Fleet
 
 TARGETS = ("all", "platform", "nats-server", "supervisor", "gateway")
 CHILDREN = ("platform", "nats-server", "gateway")

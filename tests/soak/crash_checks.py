@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import psutil  # type: ignore[import-untyped]
-from crash_fleet import Device, Fleet
 
 from allthings.testing.platform import Platform
 from allthings.things.times import format_time, now_ns, parse_time
+from tests.soak.crash_fleet import Device, Fleet
 
 STANDS_STILL_S = 30.0
 ASK_EVERY_S = 0.3

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import crash
 import pytest
+
+from tests.soak import crash
 
 
 @pytest.mark.system
