@@ -43,6 +43,14 @@ async def test_none(http: httpx.AsyncClient) -> None:
     assert (await http.get("/api/current", params={"property": "c-none"})).json() == {"values": []}
 
 
+async def test_integers_longer_than_64_bits_stay_exact(http: httpx.AsyncClient, platform: Platform) -> None:
+    await platform.caught_up(await platform.publish("things/c-long/properties/n", b"123456789012345678901234567890"))
+    answer = await http.get("/api/current", params={"thing": "c-long"})
+    assert "123456789012345678901234567890" in answer.text
+    history = await http.get("/api/history", params={"thing": "c-long", "property": "n"})
+    assert history.json()["series"][0]["points"][0][1] == 123456789012345678901234567890
+
+
 async def test_many_are_sent_in_pieces(http: httpx.AsyncClient, platform: Platform) -> None:
     await platform.caught_up(
         await platform.publish_many([(f"things/many-{n}/properties", b'{"m":%d}' % n) for n in range(2_500)])
