@@ -95,6 +95,7 @@ class Platform:
         """Start it without waiting."""
         if self._process is not None and self._process.poll() is None:
             raise PlatformError("it runs already")
+        self._close()
         self._ready = threading.Event()
         self._process = subprocess.Popen(  # noqa: S603 - our own program
             [
