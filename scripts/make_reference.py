@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that follow from the program: settings, command line, errors.
+"""Writes the pages of docs that follow from the sources: settings, command line, errors, the list of decisions.
 
     python scripts/make_reference.py [--check]
 
@@ -18,7 +18,7 @@ from allthings.cli import create
 from allthings.runtime.settings import SETTINGS
 from allthings.things.errors import AllthingsError
 
-PAGES = Path(__file__).parents[1] / "docs/reference"
+DOCS = Path(__file__).parents[1] / "docs"
 NOTE = "<!-- Written by scripts/make_reference.py; change the source and run `make reference`. -->\n\n"
 #: Rooms whose errors people meet; those of the command line and of the wire have pages of their own.
 ROOMS = ("things", "log", "registry", "readings", "historian", "twin", "web", "runtime")
@@ -132,20 +132,39 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-WRITERS = {"settings.md": settings_page, "cli.md": commands_page, "errors.md": errors_page}
+def decisions_page() -> str:
+    lines = [
+        "# Decisions",
+        "",
+        "What was decided, why, and what was given up for it. One page each, numbered, never rewritten: a decision that",
+        "changes gets a new page.",
+        "",
+    ]
+    for page in sorted((DOCS / "decisions").glob("[0-9]*.md")):
+        title = page.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+        lines.append(f"- [{title}]({page.name})")
+    return "\n".join(lines) + "\n"
+
+
+WRITERS = {
+    "reference/settings.md": settings_page,
+    "reference/cli.md": commands_page,
+    "reference/errors.md": errors_page,
+    "decisions/index.md": decisions_page,
+}
 
 
 def main(arguments: list[str]) -> int:
     stale = []
     for name, write in WRITERS.items():
-        page, path = NOTE + write(), PAGES / name
+        page, path = NOTE + write(), DOCS / name
         if path.exists() and path.read_text("utf-8") == page:
             continue
         if "--check" in arguments:
             stale.append(name)
         else:
             path.write_text(page, "utf-8")
-            print(f"wrote {path.relative_to(PAGES.parents[1])}")
+            print(f"wrote docs/{name}")
     if stale:
         print(f"out of date: {', '.join(stale)}; run `make reference`", file=sys.stderr)
     return 1 if stale else 0
