@@ -136,8 +136,8 @@ def decisions_page() -> str:
     lines = [
         "# Decisions",
         "",
-        "What was decided, why, and what was given up for it. One page each, numbered, never rewritten: a decision that",
-        "changes gets a new page.",
+        "What was decided, why, and what was given up for it. One page each, numbered, never rewritten: a decision",
+        "that changes gets a new page.",
         "",
     ]
     for page in sorted((DOCS / "decisions").glob("[0-9]*.md")):
