@@ -103,7 +103,7 @@ class Poller:
     def close(self) -> None:
         """Drop all connections and the epoll."""
         for transport in tuple(self._transports.values()):
-            transport.abort()
+            transport.lost(None)
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 

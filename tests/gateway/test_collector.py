@@ -1,0 +1,73 @@
+"""Blocks keep order and limits; acknowledgements come only behind the whole of what they acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from allthings.gateway import settings
+from allthings.gateway.collector import Collector, Run
+from allthings.log.stream import Log
+from tests.log.test_stream import take
+
+
+class Device:
+    client = "device"
+
+    def __init__(self) -> None:
+        self.acknowledged: list[bytes] = []
+
+    def acknowledge(self, identifiers: list[bytes]) -> None:
+        self.acknowledged += identifiers
+
+
+async def collect(log: Log, fill: object) -> tuple[Collector, list[tuple[list[Run], list[bytes]]], list[bool]]:
+    stored: list[tuple[list[Run], list[bytes]]] = []
+    pressed: list[bool] = []
+    collector = Collector(log, "test", lambda: 5, lambda *block: stored.append(block), pressed.append, print)
+    fill(collector)  # type: ignore[operator]
+    running = asyncio.create_task(collector.run())
+    collector.stop()
+    await asyncio.wait_for(running, 60)
+    return collector, stored, pressed
+
+
+async def test_a_large_gathering_is_divided_and_acknowledged_at_its_end(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "BLOCK_MESSAGES_MAX", 7)
+    device = Device()
+    payloads = [b"%d" % number for number in range(20)]
+    before = (await log.status()).last
+
+    def fill(collector: Collector) -> None:
+        collector.add_run("a", payloads[:10], 1, device, [b"%02d" % n for n in range(10)])
+        collector.add("b", payloads[10], 0, "other", b"\x01\x00")
+        collector.add_run("c", payloads[11:], 1, device, [b"%02d" % n for n in range(11, 20)])
+
+    collector, stored, _ = await collect(log, fill)
+    entries = await take(log, before, 3)
+    assert [entry.batch.num_rows for entry in entries] == [7, 7, 6]
+    columns = {
+        name: [v for e in entries for v in e.batch.column(name).to_pylist()] for name in entries[0].batch.schema.names
+    }
+    assert columns["payload"] == payloads == [p for _, some in stored for p in some]
+    assert columns["topic"] == ["a"] * 10 + ["b"] + ["c"] * 9
+    assert columns["client"] == ["device"] * 10 + ["other"] + ["device"] * 9
+    assert columns["properties"] == [None] * 10 + [b"\x01\x00"] + [None] * 9
+    received = [v for e in entries for v in e.batch.column("received").cast("int64").to_pylist()]
+    assert received == list(range(5, 25)), "a clock that stands still must not give a time twice"
+    assert device.acknowledged == [b"%02d" % n for n in range(20) if n != 10]
+    assert collector.messages == 20
+
+
+async def test_pressure_is_told_once_and_released(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "WAITING_MESSAGES_MAX", 5)
+
+    def fill(collector: Collector) -> None:
+        for _ in range(3):
+            collector.add_run("a", [b"x"] * 4, 0, Device(), [])
+
+    _, _, pressed = await collect(log, fill)
+    assert pressed == [True, False]
