@@ -15,6 +15,8 @@ from allthings.registry.things import Thing
 from allthings.web.pools import Pool
 
 _PAGE: Final = 1_000
+#: Usually little has changed, and a description costs time to read.
+_CHANGED_PAGE: Final = 50
 #: Changes are read alone at most this often in a row; then everything is read again, whatever the clocks said.
 _CHANGES_IN_A_ROW_MAX: Final = 100
 
@@ -36,6 +38,7 @@ class Item(NamedTuple):
     types: tuple[str, ...]
     state: str
     created_ns: int
+    modified_ns: int
     version: int
     properties: int
     main: tuple[MainProperty, ...]
@@ -64,26 +67,35 @@ class Catalogue:
         async with self._lock:
             version = await self._pool.run(self._registry.things.version)
             if version != self._snapshot.version:
-                self._snapshot = Snapshot(version, await self._pool.run(self._read, dict(self._snapshot.items)))
+                self._snapshot = Snapshot(version, await self._pool.run(self._read, version))
             return self._snapshot
 
-    def _read(self, items: dict[str, Item]) -> dict[str, Item]:
+    def _read(self, version: int) -> dict[str, Item]:
         self._changes += 1
-        if items and self._changes <= _CHANGES_IN_A_ROW_MAX and self._read_changes(items):
-            return items
+        if self._snapshot.items and self._changes <= _CHANGES_IN_A_ROW_MAX:
+            items = dict(self._snapshot.items)
+            if self._read_changes(items, version - self._snapshot.version):
+                return items
         self._changes = 0
         return self._read_everything()
 
-    def _read_changes(self, items: dict[str, Item]) -> bool:
-        """Bring what was modified last into `items`; False if things are missing or gone after that."""
-        after = ""
+    def _read_changes(self, items: dict[str, Item], changes: int) -> bool:
+        """Bring what was modified last into `items`; False if that cannot be all of so many changes.
+
+        Every change raises the version of a thing, or removes one. So things are missing when the versions found
+        have not risen by the number of changes (a clock was set back, and a change sorts far behind), or when the
+        number of things is another one (some were removed).
+        """
+        after, rise = "", 0
         while True:
-            page = self._registry.things.list(sort="modified", descending=True, limit=_PAGE, after=after)
-            changed = [one for one in page.things if _version(items, one.name) != one.version]
-            items.update({one.name: _item(one) for one in changed})
+            page = self._registry.things.list(sort="modified", descending=True, limit=_CHANGED_PAGE, after=after)
+            changed = [one for one in page.things if _differs(items.get(one.name), one)]
+            for one in changed:
+                rise += one.version - (items[one.name].version if one.name in items else 0)
+                items[one.name] = _item(one)
             after = page.next
             if len(changed) < len(page.things) or not after:
-                return len(items) == page.total
+                return len(items) == page.total and rise >= changes
 
     def _read_everything(self) -> dict[str, Item]:
         items: dict[str, Item] = {}
@@ -96,9 +108,8 @@ class Catalogue:
                 return items
 
 
-def _version(items: dict[str, Item], name: str) -> int:
-    item = items.get(name)
-    return item.version if item else -1
+def _differs(item: Item | None, thing: Thing) -> bool:
+    return item is None or (item.version, item.modified_ns) != (thing.version, thing.modified_ns)
 
 
 def _item(thing: Thing) -> Item:
@@ -121,6 +132,7 @@ def _item(thing: Thing) -> Item:
         types=tuple(types),
         state=thing.state,
         created_ns=thing.created_ns,
+        modified_ns=thing.modified_ns,
         version=thing.version,
         properties=len(properties),
         main=_main(properties),
