@@ -1,0 +1,72 @@
+"""A gateway and its log with nothing behind them: what a broker is, without historian, twin and web."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil  # type: ignore[import-untyped]
+
+from allthings.runtime import natsserver, sockets
+from allthings.runtime.child import READY_VARIABLE
+from allthings.runtime.up import LISTENER_VARIABLE
+
+_LOG_BYTES = 20 << 30
+
+
+class GatewayAlone:
+    """The gateway's process and a private nats-server, as `allthings up` would start them, on a free port."""
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-gateway-")
+        folder = Path(self._folder.name)
+        server = natsserver.PrivateNats(folder, sockets.free_port(), _LOG_BYTES)
+        server.write()
+        log = str(folder / "nats.log")
+        self._nats = subprocess.Popen([natsserver.program(""), "-c", str(server.configuration), "-l", log])
+        with sockets.listen("127.0.0.1", 0, "MQTT", "") as listener:
+            self.port = int(listener.getsockname()[1])
+            self._gateway = self._start(listener, server.url)
+        return self
+
+    def _start(self, listener: socket.socket, nats_url: str) -> subprocess.Popen[bytes]:
+        reading, writing = os.pipe()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "allthings.runtime.gateway"],
+            env={
+                **os.environ,
+                "ALLTHINGS_DATA": self._folder.name,
+                "ALLTHINGS_OPEN": "true",
+                "ALLTHINGS_NATS": nats_url,
+                LISTENER_VARIABLE: str(listener.fileno()),
+                READY_VARIABLE: str(writing),
+            },
+            pass_fds=(listener.fileno(), writing),
+        )
+        os.close(writing)
+        ready = os.read(reading, 1)
+        os.close(reading)
+        if not ready:
+            self._nats.kill()
+            raise RuntimeError("the gateway ended before it was ready")
+        return process
+
+    def cpu_s(self) -> dict[str, float]:
+        """Seconds of CPU that each process has used."""
+        processes = {"gateway": self._gateway, "nats-server": self._nats}
+        times = {name: psutil.Process(process.pid).cpu_times() for name, process in processes.items()}
+        return {name: float(each.user + each.system) for name, each in times.items()}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in (self._gateway, self._nats):
+            process.terminate()
+            process.wait()
+        self._folder.cleanup()
