@@ -112,6 +112,15 @@ class History:
             self._engine.query.value("SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase()")
         )
 
+    def count_readings(self) -> int:
+        """Readings kept, from what the engine knows of its parts: at once, but with repetitions not merged yet."""
+        return int(
+            self._engine.query.value(
+                "SELECT sum(rows) FROM system.parts "
+                "WHERE active AND database = currentDatabase() AND table = 'readings'"
+            )
+        )
+
     def rejects(
         self, limit: int = 100, after: str | None = None, *, topic: str | None = None, reason: str | None = None
     ) -> Page[Reject]:

@@ -36,7 +36,7 @@ ROLLUP_REST: Final = 3.0
 
 #: One step of a rollup makes at most about so many buckets, or is of so many readings where these are dense.
 #: It bounds the step's memory.
-ROLLUP_STEP_ROWS: Final = 1_000_000
+ROLLUP_STEP_ROWS: Final = 500_000
 ROLLUP_DENSE_ROWS: Final = 20_000_000
 ROLLUP_MEMORY_BYTES: Final = 1_500_000_000
 

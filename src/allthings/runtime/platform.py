@@ -69,6 +69,7 @@ class Platform:
         self._twin = Twin(now_ns)
         self._ingest = Ingest(self._log, self._decoder, self._history)
         self._stats = PlatformStats(ready=False)
+        self._readings_before = 0
 
     async def open(self) -> None:
         """Bring the databases up to date and load what is current. Raises AllthingsError."""
@@ -79,6 +80,7 @@ class Platform:
                 print(f"administrator created: user admin, password {password} (shown only now)", flush=True)  # noqa: T201
         await self._renew_model()
         await asyncio.to_thread(self._history.open)
+        self._readings_before = await asyncio.to_thread(self._history.count_readings)
         finished = await self._log.position(HISTORIAN)
         self._twin.load(await asyncio.to_thread(self._history.current), finished)
 
@@ -116,6 +118,8 @@ class Platform:
             tell_ready()
             await self._stop.wait()
             self._stats.ready = False
+            # Live feeds end now, so that the web need not wait for them.
+            self._twin.hub.close()
             server.should_exit = True
             await asyncio.wait([serving, *consumers])
             for task in beside:
@@ -167,6 +171,7 @@ class Platform:
         rate, totals = self._twin.rates(), self._twin.totals()
         self._stats.rates = msgspec.convert(msgspec.structs.asdict(rate), type(self._stats.rates), strict=False)
         self._stats.totals.unclaimed = totals.unclaimed
+        self._stats.totals.readings = self._readings_before + totals.readings
 
     async def _trim_log(self) -> None:
         finished = await self._log.position(HISTORIAN)
