@@ -16,6 +16,7 @@ MODULES := web-console/node_modules/.package-lock.json
 DEMO_DATA ?= data/demo
 # More arguments for the command behind a target: make demo ARGS="--speed 4", make test ARGS=tests/mqtt
 ARGS ?=
+FUZZ_S ?= 600
 
 NODE := scripts/with-node
 CONSOLE_SOURCES := $(shell find web-console -type f -not -path '*/node_modules/*' -not -path '*/.*' 2>/dev/null)
@@ -78,8 +79,11 @@ bench: $(READY)  ## the speed figures, against mosquitto where it is installed
 	@scripts/system-packages mosquitto mosquitto-clients
 	$(PY) -m bench $(ARGS)
 
-soak: $(READY) $(STATIC)  ## the long tests: kills, fuzzing
+# The fuzzer is no part of the lock: it needs a compiler's runtime that not every machine has.
+soak: $(READY) $(STATIC)  ## the long tests: kills under load, fuzzing (FUZZ_S seconds of it)
 	$(PY) -m pytest -m soak --timeout 0 $(ARGS)
+	$(BIN)/uv pip install --quiet --python $(PY) --group fuzz || $(PY) -m pip install --quiet 'atheris>=2.3'
+	$(PY) tests/fuzz/fuzz_mqtt.py -max_total_time=$(FUZZ_S)
 
 docs: $(READY)  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
