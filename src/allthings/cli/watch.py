@@ -100,8 +100,7 @@ def _table(client: Client, values: Iterator[dict[str, Any]], things: list[str], 
 
     params = {"thing": things or None, "property": properties or None}
     newest = {(value["thing"], value["property"]): value for value in client.get("/api/current", params)["values"]}
-    with Live(_render(newest), auto_refresh=True, refresh_per_second=8, vertical_overflow="crop") as live:
-        live.get_renderable = lambda: _render(newest)  # type: ignore[method-assign]
+    with Live(get_renderable=lambda: _render(newest), refresh_per_second=8, vertical_overflow="crop"):
         for value in values:
             newest[value["thing"], value["property"]] = value
 
