@@ -9,7 +9,7 @@ import pytest
 
 from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
-from allthings.log.stream import Log
+from allthings.log.stream import Appending, Log
 from tests.conftest import NatsServer
 from tests.log.test_block import messages
 
@@ -114,7 +114,8 @@ async def test_appends_and_reads_outlive_a_killed_server(own_nats_server: NatsSe
         if number in (10, 25):
             own_nats_server.kill()
             restart = asyncio.get_running_loop().run_in_executor(None, own_nats_server.start)
-        acknowledged.append(await log.append_surely(b"block %d" % number, "test", on_trouble=troubles.append))
+        appending = log.begin_append(b"block %d" % number, "test", behind=None, on_trouble=troubles.append)
+        acknowledged.append(await appending.stored)
         if number in (10, 25):
             await restart
     await asyncio.wait_for(complete.wait(), 30)
@@ -132,3 +133,26 @@ async def test_appends_and_reads_outlive_a_killed_server(own_nats_server: NatsSe
 async def test_no_server_is_a_clear_error() -> None:
     with pytest.raises(LogUnavailableError, match="no NATS server answers"):
         await Log.connect("nats://127.0.0.1:1")
+
+
+async def test_a_block_is_never_stored_before_the_one_it_is_behind(own_nats_server: NatsServer) -> None:
+    log = await Log.connect(own_nats_server.url)
+    newest: Appending | None = None
+    under_way: list[Appending] = []
+    for number in range(60):
+        if number in (15, 40):
+            own_nats_server.kill()
+            restart = asyncio.get_running_loop().run_in_executor(None, own_nats_server.start)
+        newest = log.begin_append(b"%d" % number, "test", behind=newest, on_trouble=lambda _: None)
+        under_way.append(newest)
+        if number % 7 == 0:
+            # Somebody else appends between the two.
+            await log.append(b"other", "other") if log.connected and number not in (15, 40) else None
+        if len(under_way) > 3:
+            await under_way[-3].stored
+    sequences = [await appending.stored for appending in under_way]
+    await restart
+    assert sequences == sorted(set(sequences))
+    stored = [await log.get(sequence) for sequence in sequences]
+    assert [entry.data for entry in stored if entry] == [b"%d" % number for number in range(60)]
+    await log.close()

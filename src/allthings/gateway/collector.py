@@ -1,7 +1,7 @@
 """Everything that a few milliseconds brought becomes one block, one append, and one acknowledgement a connection.
 
-One append is under way at a time; what arrives meanwhile is the next block. So blocks grow with the load by
-themselves, and their order in the log is the order of arrival.
+At most two appends are under way at a time, one on its way to the disk and one behind it; what arrives meanwhile is
+the next block. So blocks grow with the load by themselves, and their order in the log is the order of arrival.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from allthings.gateway import settings
 from allthings.log import block
-from allthings.log.stream import Log
+from allthings.log.stream import Appending, Log
 
 
 class Publisher(Protocol):
@@ -58,19 +58,20 @@ class _Gathering:
 
     def batch(self, first_ns: int) -> pa.RecordBatch:
         """The messages as a record batch; message n was received at `first_ns` + n."""
-        topics: dict[str, int] = {}
         clients: dict[str, int] = {}
-        topic_of = np.array([topics.setdefault(run.topic, len(topics)) for run in self.runs], np.int32)
         client_of = np.array([clients.setdefault(run.client, len(clients)) for run in self.runs], np.int32)
         counts = np.array([run.messages for run in self.runs])
         flags = np.repeat(np.array([run.flags for run in self.runs], np.uint8), counts)
-        topic_column = pa.DictionaryArray.from_arrays(np.repeat(topic_of, counts), pa.array(list(topics)))
+        topics: list[str] = []
+        for run in self.runs:
+            topics += [run.topic] * run.messages
         client_column = pa.DictionaryArray.from_arrays(np.repeat(client_of, counts), pa.array(list(clients)))
         received = pa.array(np.arange(first_ns, first_ns + self.messages)).view(block.MESSAGES.field("received").type)
         return pa.RecordBatch.from_arrays(
             [
                 received,
-                topic_column.dictionary_decode(),
+                # Not out of a dictionary: that would load all of pyarrow.compute.
+                pa.array(topics, pa.string()),
                 pa.array(self.payloads, pa.binary()),
                 client_column,
                 pa.array(flags),
@@ -115,6 +116,10 @@ class Collector:
         self._appended_s = float("-inf")
         self._under_pressure = False
         self._appending = 0
+        self._newest: Appending | None = None
+        self._slots = asyncio.Semaphore(settings.BLOCKS_UNDER_WAY_MAX)
+        # No longer than there are slots.
+        self._under_way: asyncio.Queue[tuple[_Gathering, Appending] | None] = asyncio.Queue()
         #: The newest sequence appended, and messages appended in all.
         self.sequence = 0
         self.messages = 0
@@ -184,14 +189,17 @@ class Collector:
 
     async def run(self) -> None:
         """Append block after block, until `stop`; then what is left."""
-        while not self._stopping:
-            await self._wake.wait()
-            await self._linger()
-            await self._open.wait()
-            if self._gathering.messages:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._settle_all())
+            while not self._stopping:
+                await self._wake.wait()
+                await self._linger()
+                await self._open.wait()
+                if self._gathering.messages:
+                    await self._append()
+            while self._gathering.messages:
                 await self._append()
-        while self._gathering.messages:
-            await self._append()
+            self._under_way.put_nowait(None)
 
     async def _linger(self) -> None:
         """Take what the sockets hold now; a small block waits a little if another one went just before it."""
@@ -212,22 +220,33 @@ class Collector:
         self._wake.set()
 
     async def _append(self) -> None:
-        for gathering in self._take():
-            self._appending = gathering.messages
+        """Begin to append what is gathered; waits, and lets it grow, while as many blocks as may be are under way."""
+        await self._slots.acquire()
+        for number, gathering in enumerate(self._take()):
+            if number:
+                await self._slots.acquire()
+            self._appending += gathering.messages
             first_ns = max(self._now_ns(), self._last_ns + 1)
             self._last_ns = first_ns + gathering.messages - 1
             data = block.encode(gathering.batch(first_ns))
-            try:
-                self.sequence = await self._log.append_surely(data, self._source, on_trouble=self._trouble)
-            finally:
-                self._appending = 0
+            self._newest = self._log.begin_append(data, self._source, behind=self._newest, on_trouble=self._trouble)
+            self._under_way.put_nowait((gathering, self._newest))
+
+    async def _settle_all(self) -> None:
+        """Wait for block after block to be stored, in order; acknowledge and hand on what it held."""
+        while (next_ := await self._under_way.get()) is not None:
+            gathering, appending = next_
+            self.sequence = await appending.stored
+            self._slots.release()
+            self._appending -= gathering.messages
             self.messages += gathering.messages
             self.bytes += gathering.bytes
-            self._settle(gathering)
-        if self._under_pressure:
-            # All that was waiting is in the log now; what came meanwhile is within the bounds, or soon waits again.
-            self._under_pressure = False
-            self._pressure(False)
+            for acknowledged, identifiers in gathering.acknowledgements.items():
+                acknowledged.acknowledge(identifiers)
+            self._stored(gathering.runs, gathering.payloads)
+            if self._under_pressure and not self._gathering.messages > settings.WAITING_MESSAGES_MAX // 2:
+                self._under_pressure = False
+                self._pressure(False)
 
     def _take(self) -> list[_Gathering]:
         gathering, self._gathering = self._gathering, _Gathering()
@@ -235,11 +254,6 @@ class Collector:
         if gathering.messages <= settings.BLOCK_MESSAGES_MAX and gathering.bytes <= settings.BLOCK_BYTES_MAX:
             return [gathering]
         return _divide(gathering)
-
-    def _settle(self, gathering: _Gathering) -> None:
-        for acknowledged, identifiers in gathering.acknowledgements.items():
-            acknowledged.acknowledge(identifiers)
-        self._stored(gathering.runs, gathering.payloads)
 
 
 def _divide(gathering: _Gathering) -> list[_Gathering]:

@@ -18,6 +18,8 @@ KEEPALIVE_S_MAX: Final = 3600
 #: A block is appended when it has this much, even while messages still stream in.
 BLOCK_MESSAGES_MAX: Final = 65_536
 BLOCK_BYTES_MAX: Final = 8 * 1024 * 1024
+#: Blocks that are on their way into the log at once.
+BLOCKS_UNDER_WAY_MAX: Final = 2
 #: A block smaller than this goes at once after a quiet moment, else no sooner than this after the one before it: a
 #: block costs the log, the historian and the twin the same whether it holds one message or a hundred.
 SMALL_BLOCK_MESSAGES: Final = 128

@@ -17,3 +17,10 @@ class LogFullError(LogUnavailableError):
 
     type = "log-full"
     title = "The log is full"
+
+
+class LogOrderError(LogUnavailableError):
+    """A block was not stored because the one before it is not there yet."""
+
+    type = "log-order"
+    title = "The block before is not stored yet"

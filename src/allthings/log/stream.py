@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import nats
@@ -23,11 +23,13 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy,
 
 from allthings.log import block, settings
 from allthings.log.entry import Entry
-from allthings.log.errors import LogFullError, LogUnavailableError
+from allthings.log.errors import LogFullError, LogOrderError, LogUnavailableError
 from allthings.log.reader import Reader
 
-__all__ = ["Entry", "Log", "LogStatus"]
+__all__ = ["Appending", "Entry", "Log", "LogStatus"]
 
+#: JetStream's error code for a last message that is not the expected one.
+_WRONG_LAST_ID = 10070
 #: JetStream's error codes for "no room": maximum bytes, maximum messages, resources, storage.
 _FULL_CODES = frozenset({10047, 10077, 10023, 10028})
 
@@ -36,6 +38,13 @@ def _shown(url: str) -> str:
     """A URL without its secret."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+class Appending(NamedTuple):
+    """A block on its way into the log; `stored` gives its sequence once it is on disk."""
+
+    identity: str
+    stored: asyncio.Task[int]
 
 
 class LogStatus(msgspec.Struct, frozen=True):
@@ -146,16 +155,34 @@ class Log:
         """Append one encoded block and return its sequence once it is on disk.
 
         `source` is a word that names who appends (a gateway, the web). Tries once; raises LogUnavailableError, after
-        which it is not known whether the block was stored. To be sure use `append_surely`.
+        which it is not known whether the block was stored.
         """
         return await self._append(data, source, next(self._ids))
 
-    async def append_surely(self, data: bytes, source: str, *, on_trouble: Callable[[str], None]) -> int:
-        """Append one block, again and again until the log has it; it is stored once however often it was sent.
+    def begin_append(
+        self, data: bytes, source: str, *, behind: Appending | None, on_trouble: Callable[[str], None]
+    ) -> Appending:
+        """Begin to append a block while the one before it (`behind`) may still be on its way to the disk.
 
-        `on_trouble` is told each failure. Cancel the call to give up.
+        It is appended again and again until the log has it, and stored once however often it was sent. It is never
+        stored before `behind`: the server is told what it must have stored last. `on_trouble` is told each failure.
         """
-        identity, pause_s = next(self._ids), 0.02
+        identity = next(self._ids)
+        surely = self._append_surely(data, source, identity, behind, on_trouble)
+        return Appending(identity, asyncio.create_task(surely, name="append"))
+
+    async def _append_surely(
+        self, data: bytes, source: str, identity: str, behind: Appending | None, on_trouble: Callable[[str], None]
+    ) -> int:
+        if behind is not None and not behind.stored.done():
+            try:
+                return await self._append(data, source, identity, behind.identity)
+            except LogUnavailableError as error:
+                # The one before it was not stored, or somebody else appended between the two.
+                if not isinstance(error, LogOrderError):
+                    on_trouble(error.detail)
+                await asyncio.wait([behind.stored])
+        pause_s = 0.02
         while True:
             try:
                 return await self._append(data, source, identity)
@@ -164,12 +191,17 @@ class Log:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, 0.5)
 
-    async def _append(self, data: bytes, source: str, identity: str) -> int:
+    async def _append(self, data: bytes, source: str, identity: str, behind: str = "") -> int:
+        headers = {"Nats-Msg-Id": identity}
+        if behind:
+            headers["Nats-Expected-Last-Msg-Id"] = behind
         try:
-            answer = await self._js.publish(f"{settings.SUBJECT}.{source}", data, headers={"Nats-Msg-Id": identity})
+            answer = await self._js.publish(f"{settings.SUBJECT}.{source}", data, headers=headers)
         except nats.js.errors.APIError as error:
             if error.err_code in _FULL_CODES:
                 raise LogFullError(f"the log takes no more blocks: {error.description}") from error
+            if error.err_code == _WRONG_LAST_ID:
+                raise LogOrderError("another block was stored last") from error
             raise LogUnavailableError(f"the log refused a block: {error.description}") from error
         except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
             raise LogUnavailableError(f"the log did not confirm a block: {error!r}") from error
