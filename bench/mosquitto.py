@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil  # type: ignore[import-untyped]
+
 from bench import machine
 
 _CONFIGURATION = """\
@@ -51,6 +53,11 @@ class Mosquitto:
                 if time.monotonic() > deadline or self._process.poll() is not None:
                     raise
                 time.sleep(0.05)
+
+    def cpu_s(self) -> dict[str, float]:
+        """Seconds of CPU that it has used."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return {"mosquitto": float(times.user + times.system)}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -41,13 +41,16 @@ class Side:
     settle: Callable[[], None] = lambda: None
     results: list[load.Result] = field(default_factory=list)
     cpu: str = ""
+    cpu_us: list[float] = field(default_factory=list)
 
     def turn(self, run: load.Load, payloads: Sequence[bytes]) -> load.Result:
         """One load; its result."""
         before, started = self.cpu_s(), time.monotonic()
         self.results.append(load.publish(run, self.port, payloads))
         after, seconds = self.cpu_s(), time.monotonic() - started
-        self.cpu = ", ".join(f"{name} {(after[name] - before.get(name, 0)) / seconds:.2f}" for name in sorted(after))
+        spent = {name: after[name] - before.get(name, 0) for name in sorted(after)}
+        self.cpu = ", ".join(f"{name} {cpu_s / seconds:.2f}" for name, cpu_s in spent.items())
+        self.cpu_us.append(sum(spent.values()) * 1e6 / self.results[-1].acknowledged)
         self.settle()
         return self.results[-1]
 
@@ -61,7 +64,11 @@ class Side:
         middle = sorted(self.results, key=lambda each: each.per_s)[len(self.results) // 2]
         turns = " ".join(f"{each.per_s:,.0f}" for each in self.results)
         latency = middle.latency_ms
-        return [shape.name, self.name, self.per_s, turns, latency.p50, latency.p99, middle.cpu_share, self.cpu]
+        cpu_us = statistics.median(self.cpu_us)
+        return [
+            *(shape.name, self.name, self.per_s, turns, latency.p50, latency.p99, middle.cpu_share),
+            *(self.cpu, cpu_us),
+        ]
 
 
 def measure(arguments: argparse.Namespace) -> report.Report:
@@ -71,7 +78,7 @@ def measure(arguments: argparse.Namespace) -> report.Report:
         "QoS 1 publishing: allthings (fsync) against mosquitto (persistence off)",
         [
             *("connections x in flight", "broker", "acknowledged/s (median)", "turns", "p50 ms", "p99 ms"),
-            *("generator's CPU share", "CPU shares of the broker"),
+            *("generator's CPU share", "CPU shares of the broker", "its CPU us a message"),
         ],
         notes=[f"Payload: rows of the recording node-1, such as `{payloads[0].decode()}`; MQTT 3.1.1."],
     )
@@ -82,7 +89,7 @@ def measure(arguments: argparse.Namespace) -> report.Report:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-publish-"))
             platform = stack.enter_context(Platform(Path(folder) / "data"))
         for shape in SHAPES:
-            sides = [Side(MOSQUITTO, mosquitto.port), Side(GATEWAY, gateway.port, gateway.cpu_s)]
+            sides = [Side(MOSQUITTO, mosquitto.port, mosquitto.cpu_s), Side(GATEWAY, gateway.port, gateway.cpu_s)]
             if platform:
                 sides.append(_whole(platform))
             _measure_shape(shape, arguments, sides, payloads, made)
