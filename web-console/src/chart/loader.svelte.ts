@@ -7,7 +7,7 @@ import type { Span } from "./resolution";
 import { SeriesSource } from "./source";
 
 /** A view that is still moving is not fetched for. */
-const SETTLE_MS = 70;
+const SETTLE_MS = 80;
 /** Live values have made the drawing this much denser than planned: time to fetch coarser ones. */
 const DENSE_FACTOR = 4;
 
@@ -17,6 +17,8 @@ export class SeriesLoader {
   error = $state.raw<unknown>(null);
 
   private readonly source: SeriesSource;
+  private asked = "";
+  private movedAt = -Infinity;
   private aborter: AbortController | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -26,9 +28,16 @@ export class SeriesLoader {
 
   show(view: Span, widthPx: number): void {
     if (widthPx < 1 || this.fits(view, widthPx)) return;
+    const wanted = this.keyOf(view, widthPx);
+    // Asked for already; time passing moves the view, not what is to be fetched for it.
+    if (this.loading && wanted === this.asked) return;
     clearTimeout(this.timer);
     const span = { from: view.from, to: view.to };
-    this.timer = setTimeout(() => void this.load(span, widthPx), this.drawing ? SETTLE_MS : 0);
+    // A single step is fetched at once; only the second of a quick series waits until it ends.
+    const now = performance.now();
+    const moving = this.drawing !== null && now - this.movedAt < SETTLE_MS;
+    this.movedAt = now;
+    this.timer = setTimeout(() => void this.load(span, widthPx), moving ? SETTLE_MS : 0);
   }
 
   append(timeMs: number, value: number): void {
@@ -50,6 +59,10 @@ export class SeriesLoader {
     this.aborter?.abort();
   }
 
+  private keyOf(view: Span, widthPx: number): string {
+    return JSON.stringify(this.source.plan(view, widthPx));
+  }
+
   private fits(view: Span, widthPx: number): boolean {
     const drawing = this.drawing;
     if (!drawing || view.from < drawing.from || view.to > drawing.to) return false;
@@ -60,6 +73,7 @@ export class SeriesLoader {
   private async load(view: Span, widthPx: number): Promise<void> {
     this.aborter?.abort();
     const aborter = (this.aborter = new AbortController());
+    this.asked = this.keyOf(view, widthPx);
     this.loading = true;
     try {
       const early = (drawing: Drawing) => (this.drawing ??= drawing);

@@ -7,6 +7,7 @@ import { status } from "./status.svelte";
 const PAGE = 50;
 /** A replayed message goes the whole way through the log before it leaves the list. */
 const SETTLE_MS = 1_200;
+const REFRESH_MS = 4_000;
 
 export class RejectList {
   rejects = $state.raw<Reject[]>([]);
@@ -27,6 +28,18 @@ export class RejectList {
     await this.fetch(null);
   }
 
+  /** Look for new ones now and then, until the returned function is called. Not while older ones are looked at. */
+  watch(): () => void {
+    const timer = setInterval(() => {
+      const busy = document.hidden || this.loading || this.replaying || this.rejects.length > PAGE;
+      if (!busy) void this.fetch(null);
+    }, REFRESH_MS);
+    return () => {
+      clearInterval(timer);
+      this.aborter?.abort();
+    };
+  }
+
   async older(): Promise<void> {
     if (this.next !== null) await this.fetch(this.next);
   }
@@ -43,10 +56,6 @@ export class RejectList {
     } finally {
       this.replaying = false;
     }
-  }
-
-  stop(): void {
-    this.aborter?.abort();
   }
 
   private async fetch(next: string | null): Promise<void> {

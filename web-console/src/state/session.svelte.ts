@@ -4,7 +4,7 @@ import { api, ApiError, whenUnauthorized } from "../api/client";
 import type { Me } from "../api/types";
 import { router } from "./router.svelte";
 import { store, stored } from "./preferences.svelte";
-import { paths, safeTarget } from "./routes";
+import { paths } from "./routes";
 
 class Session {
   me = $state.raw<Me | null>(null);
@@ -36,11 +36,10 @@ class Session {
     });
   }
 
-  /** Log in and go to where the person wanted to be. Throws ApiError. */
+  /** Throws ApiError. */
   async login(user: string, password: string): Promise<void> {
     await api.login(user, password);
     await this.load();
-    router.go(safeTarget(router.url.searchParams.get("to"), location.origin), { replace: true });
   }
 
   async logout(): Promise<void> {

@@ -40,33 +40,32 @@ class Sparklines {
     if (this.wanted.length) this.timer = setTimeout(() => this.send(), WAIT_MS);
   }
 
+  /** A request asks for things × properties: the properties of one thing go together, or the things with one. */
   private send(): void {
-    // One request asks for things × properties, so those with the same property go together.
-    const byProperty = new Map<string, Series[]>();
-    for (const one of this.wanted) {
-      const list = byProperty.get(one.property);
-      if (list) list.push(one);
-      else byProperty.set(one.property, [one]);
-    }
+    const list = this.wanted;
     this.wanted = [];
-    for (const [property, list] of byProperty) {
-      for (let start = 0; start < list.length; start += BATCH_MAX) {
-        void this.fetch(
-          property,
-          list.slice(start, start + BATCH_MAX).map((one) => one.thing),
-        );
-      }
+    const [first] = list;
+    if (first && list.every((one) => one.thing === first.thing)) {
+      const properties = list.map((one) => one.property);
+      for (const part of parts(properties)) void this.fetch([first.thing], part);
+      return;
+    }
+    for (const property of new Set(list.map((one) => one.property))) {
+      const things = list.filter((one) => one.property === property).map((one) => one.thing);
+      for (const part of parts(things)) void this.fetch(part, [property]);
     }
   }
 
-  private async fetch(property: string, things: string[]): Promise<void> {
+  private async fetch(things: string[], properties: string[]): Promise<void> {
     const now = clock.read();
-    for (const thing of things) this.askedAt.set(keyOf({ thing, property }), now);
+    const keys = things.flatMap((thing) => properties.map((property) => keyOf({ thing, property })));
+    for (const key of keys) this.askedAt.set(key, now);
     const from = new Date(Math.floor((now - SPARK_SPAN_MS) / EVERY_MS) * EVERY_MS).toISOString();
+    const query = { thing: things, property: properties, from, every: EVERY, aggregate: ["avg"] };
     try {
-      const answer = await api.history({ thing: things, property, from, every: EVERY, aggregate: ["avg"] });
+      const answer = await api.history(query);
       if (this.lines.size > KEEP_MAX) this.lines.clear();
-      for (const thing of things) this.lines.set(keyOf({ thing, property }), []);
+      for (const key of keys) this.lines.set(key, []);
       for (const series of answer.series) {
         const points = series.points.map(([time, value]): Points[number] => [
           Date.parse(time),
@@ -76,9 +75,13 @@ class Sparklines {
       }
     } catch {
       // A line that is missing is no error worth a message; it is asked for again when next in view.
-      for (const thing of things) this.askedAt.delete(keyOf({ thing, property }));
+      for (const key of keys) this.askedAt.delete(key);
     }
   }
+}
+
+function* parts(list: string[]): Generator<string[]> {
+  for (let start = 0; start < list.length; start += BATCH_MAX) yield list.slice(start, start + BATCH_MAX);
 }
 
 export const sparklines = new Sparklines();
