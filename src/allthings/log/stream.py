@@ -159,6 +159,13 @@ class Log:
         """
         return await self._append(data, source, next(self._ids))
 
+    async def append_surely(self, data: bytes, source: str, *, on_trouble: Callable[[str], None]) -> int:
+        """Append one block, again and again until the log has it; it is stored once however often it was sent.
+
+        `on_trouble` is told each failure. Cancel the call to give up.
+        """
+        return await self._append_surely(data, source, next(self._ids), None, on_trouble)
+
     def begin_append(
         self, data: bytes, source: str, *, behind: Appending | None, on_trouble: Callable[[str], None]
     ) -> Appending:
