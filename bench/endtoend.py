@@ -55,6 +55,7 @@ class Outcome:
             *(int(rate), self.values_per_s, self.result.seconds, "yes" if self.sustained(rate) else "no"),
             *(self.lag_s, self.consumed_s, self.missing, latency.p50, latency.p99),
             ", ".join(f"{role} {share:.2f}" for role, share in sorted(cpu.items())),
+            sum(cpu.values()) * 1e6 / max(self.values_per_s, 1),
             self.result.cpu_share,
             sum(self.watch.peak_rss_mb.values()),
         ]
@@ -66,7 +67,8 @@ def measure(arguments: argparse.Namespace) -> report.Report:
         "End to end: messages of three values, sustained and queryable",
         [
             *("messages/s asked", "values/s acknowledged", "seconds", "sustained", "largest lag s"),
-            *("all consumed after s", "values missing", "p50 ms", "p99 ms", "CPU shares", "generator's CPU share"),
+            *("all consumed after s", "values missing", "p50 ms", "p99 ms", "CPU shares", "their CPU us a value"),
+            "generator's CPU share",
             "largest RSS of all MB",
         ],
     )

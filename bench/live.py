@@ -21,6 +21,7 @@ import numpy as np
 from allthings.testing import recordings
 from allthings.testing.platform import Platform
 from bench import load, report
+from bench.watch import Watch
 
 P99_MS_MAX = 100.0
 CONNECTIONS = 20
@@ -86,7 +87,8 @@ def measure(arguments: argparse.Namespace) -> report.Report:
     with tempfile.TemporaryDirectory(prefix="bench-live-") as folder, Platform(Path(folder) / "data") as platform:
         load.publish(load.Load(CONNECTIONS, 100, WARM_UP_S, **shape), platform.mqtt_port, payloads)
         listeners = {"all things": Listener(platform, ""), "one thing": Listener(platform, "?thing=live-7")}
-        result = load.publish(load.Load(CONNECTIONS, 100, arguments.seconds, **shape), platform.mqtt_port, payloads)
+        with Watch(platform) as watch:
+            result = load.publish(load.Load(CONNECTIONS, 100, arguments.seconds, **shape), platform.mqtt_port, payloads)
         time.sleep(1)  # the last events are on their way
         heard = {name: listener.ages_ms() for name, listener in listeners.items()}
     things = CONNECTIONS * THINGS_PER_CONNECTION
@@ -97,6 +99,8 @@ def measure(arguments: argparse.Namespace) -> report.Report:
         made.below(f"p99 ms, {name}", figures[2], P99_MS_MAX)
         made.figures[name] = dict(zip(("p50", "p95", "p99", "max"), figures, strict=True))
         made.at_least(f"share of the values that arrived, {name}", len(ages) / max(expected, 1), 0.98)
+    cpu = ", ".join(f"{role} {share:.2f}" for role, share in sorted(watch.cpu_share.items()))
+    made.notes.append(f"CPU shares: {cpu}, generator {result.cpu_share:.2f}.")
     made.notes.append(f"Acknowledged: {result.per_s:,.0f}/s, p99 {result.latency_ms.p99:.1f} ms.")
     return made
 
