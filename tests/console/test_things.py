@@ -114,8 +114,11 @@ async def test_rejects_are_shown_and_replayed(open_page: OpenPage, console: Cons
     bytes_item = page.get_by_role("listitem").filter(has_text="UTF-8")
     await bytes_item.get_by_role("button", name="Payload").click()
     await expect(bytes_item.locator("pre")).to_contain_text("7b 22 74 65 6d 70 ff fe")
-    # The cause is mended: now it is a text that the thing may send.
+    await hot.get_by_role("button", name="Replay").click()
+    await expect(page.get_by_text("Replayed, and refused again")).to_be_visible()
+    # The cause is mended: now it is a text that the thing may send. The change takes a moment to be heard of.
     console.change("boiler", {"properties": {"temperature": {"type": "string"}}})
+    await page.wait_for_timeout(3_000)
     await hot.get_by_role("button", name="Replay").click()
     await expect(page.get_by_text("1 message replayed")).to_be_visible()
     await expect(hot).to_have_count(0)
