@@ -1,6 +1,6 @@
 """Load readings through History.insert and say how fast: rows a second, latency of an insert, rollups, memory.
 
-    python bench/history_load.py --dsn chdb:///tmp/history --rows 100000000 --series 5000
+python bench/history_load.py --dsn chdb:///tmp/history --rows 100000000 --series 5000
 """
 
 from __future__ import annotations
@@ -85,15 +85,19 @@ def main() -> None:
             history.rollup(block.position(sequence + 1, 0) - 1)
             rollup_s += time.perf_counter() - start
             rolled = rows
-            if sequence % 100 < 50:
-                rss = psutil.Process().memory_info().rss >> 20
-                print(f"{rows:,} rows, {rows / (time.perf_counter() - began):,.0f}/s with rollups, {rss} MB", flush=True)
+            rss = psutil.Process().memory_info().rss >> 20
+            rate = rows / (time.perf_counter() - began)
+            print(f"{rows:,} rows, {rate:,.0f}/s with rollups, {rss} MB", flush=True)
     took = np.array(latencies) * 1000
-    print(f"insert: {rows / sum(latencies):,.0f} rows/s; a block of {options.block:,} rows takes "
-          f"{np.median(took):.0f} ms (median), {np.percentile(took, 99):.0f} ms (p99)")
+    print(
+        f"insert: {rows / sum(latencies):,.0f} rows/s; a block of {options.block:,} rows takes "
+        f"{np.median(took):.0f} ms (median), {np.percentile(took, 99):.0f} ms (p99)"
+    )
     print(f"rollups: {rollup_s:.1f} s for {rows:,} rows, {rows / rollup_s:,.0f} rows/s")
-    print(f"cpu: {sum(psutil.Process().cpu_times()[:2]):.0f} s, disk: {history.disk_bytes() / 1e6:,.0f} MB, "
-          f"memory {psutil.Process().memory_info().rss >> 20} MB")
+    print(
+        f"cpu: {sum(psutil.Process().cpu_times()[:2]):.0f} s, disk: {history.disk_bytes() / 1e6:,.0f} MB, "
+        f"memory {psutil.Process().memory_info().rss >> 20} MB"
+    )
     history.close()
 
 

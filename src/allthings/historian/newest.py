@@ -26,11 +26,13 @@ def newest(handles: Handles, series: Sequence[tuple[str, str]] | None) -> pa.Tab
             series = [("", "")]
         condition = "(thing, property) IN {series:Array(Tuple(String, String))}"
         parameters = {"series": [tuple(each) for each in series]}
+    beyond = f"{condition} AND position > {buckets.MINUTES.rolled_up}"
     value = "argMax(tuple(time, number, text, kind, received, position), tuple(time, position)) AS newest"
     table = handles.arrow(
         f"SELECT thing, property, {value} FROM ("
         f"SELECT {_COLUMNS} FROM latest FINAL WHERE {condition} UNION ALL "
-        f"SELECT {_COLUMNS} FROM readings WHERE {condition} AND position > {buckets.MINUTES.rolled_up}"
+        f"SELECT {_COLUMNS} FROM readings WHERE {beyond} AND (thing, property, time) IN ("
+        f"SELECT thing, property, max(time) FROM readings WHERE {beyond} GROUP BY thing, property)"
         ") GROUP BY thing, property ORDER BY thing, property",
         parameters,
     )

@@ -76,10 +76,10 @@ class Rollups:
         All readings up to it must have been inserted. `floors` says whether anything has expired yet.
         """
         reached, readings, steps = self.position(), 0, 0
-        for after, upto, rows in self._steps(reached, position):
+        for after, upto, rows, dense in self._steps(reached, position):
             if self._stopped.is_set():
                 return RollupReport(reached, readings, steps)
-            self._minutes(after, upto, floors)
+            self._minutes(after, upto, floors=floors, dense=dense)
             self._move(MINUTES, upto)
             reached, readings, steps = upto, readings + rows, steps + 1
         if reached < position:
@@ -104,8 +104,8 @@ class Rollups:
 
     # What is done in one step
 
-    def _steps(self, after: int, upto: int) -> Iterator[tuple[int, int, int]]:
-        """Ranges of positions that end where blocks end, and how many readings each has.
+    def _steps(self, after: int, upto: int) -> Iterator[tuple[int, int, int, bool]]:
+        """Ranges of positions that end where blocks end, how many readings each has, and whether these are dense.
 
         A step is bounded by the minutes that it makes, which are kept in memory; there are at most as many as
         readings, and far fewer when these are dense.
@@ -115,17 +115,18 @@ class Rollups:
             f"SELECT intDiv(position, {block.ROWS_MAX}) AS sequence, count() FROM readings "
             f"WHERE {new} GROUP BY sequence ORDER BY sequence"
         )
-        most = settings.ROLLUP_STEP_ROWS
-        if sum(count for _, count in counts) > most:
+        rows = sum(count for _, count in counts)
+        made = rows
+        if rows > settings.ROLLUP_STEP_ROWS // 10:
             made = self._handles.value(f"SELECT uniqCombined(14)(thing, property, {_MINUTE}) FROM readings WHERE {new}")
-            if made < most / 2:
-                most = settings.ROLLUP_DENSE_ROWS
+        dense = made < min(rows // 4, settings.ROLLUP_STEP_ROWS // 2)
+        most = settings.ROLLUP_DENSE_ROWS if dense else settings.ROLLUP_STEP_ROWS
         rows = 0
         for i, (sequence, count) in enumerate(counts):
             rows += count
             if rows >= most or i == len(counts) - 1:
                 end = min(upto, block.position(sequence + 1, 0) - 1)
-                yield after, end, rows
+                yield after, end, rows, dense
                 after, rows = end, 0
 
     def _versions(self, source: Level, after: int, upto: int) -> Iterator[int]:
@@ -145,33 +146,29 @@ class Rollups:
 
     # Minutes
 
-    def _minutes(self, after: int, upto: int, floors: bool) -> None:
+    def _minutes(self, after: int, upto: int, *, floors: bool, dense: bool) -> None:
         new = _new(after, upto)
         late = floors and self._any_late(MINUTES, new)
-        self._handles.run("TRUNCATE TABLE anew")
-        self._handles.run(
-            "INSERT INTO anew (thing, property, bucket) SELECT DISTINCT n.thing, n.property, n.bucket FROM ("
-            f"SELECT thing, property, {_MINUTE} AS bucket FROM readings WHERE {new}) AS n "
-            f"INNER JOIN (SELECT thing, property, {_MINUTE} AS newest FROM latest FINAL) AS l "
-            "ON l.thing = n.thing AND l.property = n.property WHERE n.bucket <= l.newest"
-        )
         columns = f"thing, property, bucket, {PARTIAL}, version"
         minute = f"(thing, property, {_MINUTE})"
         available = f"AND {minute} NOT IN ({_expired(MINUTES, new)})" if late else ""
+        # Many buckets of few readings are cheapest made one after another in the order of the table.
+        in_order = f"optimize_aggregation_in_order = {int(not dense)}"
+        self._list_anew(new)
         # The index of positions is enough to find every new reading, and only new ones are wanted.
         self._handles.run(
             f"INSERT INTO readings_1m ({columns}) "
             f"SELECT thing, property, {_MINUTE} AS bucket, {FROM_READINGS}, {upto} FROM readings FINAL "
             f"WHERE {new} AND {minute} NOT IN (SELECT thing, property, bucket FROM anew) {available} "
             "GROUP BY thing, property, bucket "
-            "SETTINGS use_skip_indexes_if_final_exact_mode = 0"
+            f"SETTINGS use_skip_indexes_if_final_exact_mode = 0, {in_order}"
         )
         if self._handles.value("SELECT count() FROM anew"):
             self._handles.run(
                 f"INSERT INTO readings_1m ({columns}) "
                 f"SELECT thing, property, {_MINUTE} AS bucket, {FROM_READINGS}, {upto} FROM readings FINAL "
                 f"WHERE {minute} IN (SELECT thing, property, bucket FROM anew) {available} "
-                "GROUP BY thing, property, bucket"
+                f"GROUP BY thing, property, bucket SETTINGS {in_order}"
             )
         if late:
             self._merge_late(MINUTES, new, upto)
@@ -179,8 +176,36 @@ class Rollups:
             f"INSERT INTO latest (thing, property, {_LATEST}) "
             "SELECT thing, property, newest.1, newest.2, newest.3, newest.4, newest.5, newest.6 FROM ("
             f"SELECT thing, property, argMax(tuple({_LATEST}), tuple(time, position)) AS newest "
-            f"FROM readings WHERE {new} GROUP BY thing, property)"
+            f"FROM readings WHERE {new} AND (thing, property, time) IN ("
+            f"SELECT thing, property, max(time) FROM readings WHERE {new} GROUP BY thing, property) "
+            "GROUP BY thing, property)"
         )
+
+    def _list_anew(self, new: str) -> None:
+        """Put the minutes into `anew` that new readings lie in and that hold older ones, or may."""
+        handles = self._handles
+        newest = f"SELECT thing, property, {_MINUTE} AS newest FROM latest FINAL"
+        handles.run("TRUNCATE TABLE anew")
+        # The earliest minute of each series; in most cases it is the only one that is not new.
+        earliest = bucket("n.earliest", MINUTES.every_ns)
+        handles.run(
+            f"INSERT INTO anew (thing, property, bucket) SELECT n.thing, n.property, {earliest} "
+            f"FROM (SELECT thing, property, min(time) AS earliest FROM readings WHERE {new} GROUP BY thing, property) "
+            f"AS n INNER JOIN ({newest}) AS l ON l.thing = n.thing AND l.property = n.property "
+            f"WHERE {earliest} <= l.newest"
+        )
+        behind = (
+            f"SELECT a.thing AS thing, a.property AS property, l.newest AS newest FROM anew AS a "
+            f"INNER JOIN ({newest}) AS l ON l.thing = a.thing AND l.property = a.property WHERE a.bucket < l.newest"
+        )
+        if handles.value(f"SELECT count() FROM ({behind})"):
+            handles.run(
+                "INSERT INTO anew (thing, property, bucket) SELECT DISTINCT n.thing, n.property, n.bucket FROM ("
+                f"SELECT thing, property, {_MINUTE} AS bucket FROM readings WHERE {new} "
+                f"AND (thing, property) IN (SELECT thing, property FROM ({behind}))) AS n "
+                f"INNER JOIN ({newest}) AS l ON l.thing = n.thing AND l.property = n.property "
+                "WHERE n.bucket <= l.newest"
+            )
 
     # Hours and days
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 NS_PER_MINUTE: Final = 60_000_000_000
@@ -18,7 +19,7 @@ HANDLE_WAIT_S: Final = 30.0
 
 #: One insert is one part on disk per month that it touches, so few large ones are wanted.
 INSERT_ROWS_MAX: Final = 200_000
-INSERT_WAIT_S: Final = 0.25
+INSERT_WAIT_S: Final = 0.4
 
 #: What has been read from the log and not yet been inserted; beyond it reading waits.
 WAITING_ROWS_MAX: Final = 2 * INSERT_ROWS_MAX
@@ -87,5 +88,9 @@ WORK_SETTINGS: Final = {
     **SESSION_SETTINGS,
     "max_execution_time": "0",
     "max_memory_usage": str(ROLLUP_MEMORY_BYTES),
+    # One thread of a small machine: devices and people go first.
+    "max_threads": str(max(1, (os.cpu_count() or 1) // 4)),
+    # A rollup makes each key once.
+    "optimize_on_insert": "0",
     "max_bytes_before_external_group_by": str(ROLLUP_MEMORY_BYTES // 2),
 }
