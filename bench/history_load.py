@@ -1,6 +1,6 @@
 """Load readings through History.insert and say how fast: rows a second, latency of an insert, rollups, memory.
 
-python bench/history_load.py --dsn chdb:///tmp/history --rows 100000000 --series 5000
+python -m bench.history_load --dsn chdb:///tmp/history --rows 100000000 --series 5000
 """
 
 from __future__ import annotations
