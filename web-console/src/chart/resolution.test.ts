@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { everyFor, everyText, planFor, POINTS_PER_PIXEL } from "./resolution";
+import { everyFor, everyText, planFor, READINGS_PER_PIXEL } from "./resolution";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -32,14 +32,14 @@ describe("the bucket", () => {
 describe("the plan for a view", () => {
   const spans = [2_000, 61_000, HOUR, 5 * HOUR, DAY, 7 * DAY, 31 * DAY, 366 * DAY, 30 * 366 * DAY];
 
-  test.each(spans)("of %d ms covers it, with at most two points a pixel", (span) => {
+  test.each(spans)("of %d ms covers it, with at most one bucket a pixel", (span) => {
     for (const width of [320, 900, 2400]) {
       const view = { from: NOW - span, to: NOW };
       const plan = planFor(view, width, undefined);
       expect(plan.from).toBeLessThanOrEqual(view.from);
       expect(plan.to).toBeGreaterThanOrEqual(view.to);
       // Whole buckets at both ends may add two.
-      expect((plan.to - plan.from) / 1000 / plan.everyS).toBeLessThanOrEqual(width * POINTS_PER_PIXEL + 2);
+      expect((plan.to - plan.from) / 1000 / plan.everyS).toBeLessThanOrEqual(width + 2);
     }
   });
 
@@ -52,6 +52,8 @@ describe("the plan for a view", () => {
   test("asks for the readings themselves where they are few", () => {
     expect(planFor({ from: NOW - DAY, to: NOW }, 900, 1 / 3600).everyS).toBe(0);
     expect(planFor({ from: NOW - DAY, to: NOW }, 900, 1).everyS).toBeGreaterThan(0);
+    const few = planFor({ from: NOW - DAY, to: NOW }, 900, (900 * READINGS_PER_PIXEL * 0.6) / 86_400);
+    expect(few.everyS).toBe(0);
   });
 
   test("goes beyond the view by some readings, however closely one looks", () => {

@@ -17,8 +17,10 @@ const STEPS_S = [
   604_800, 2_592_000,
 ] as const;
 
-/** No more points than this many a pixel of width. */
-export const POINTS_PER_PIXEL = 2;
+/** Single readings are drawn up to this many a pixel of width; more become buckets. */
+export const READINGS_PER_PIXEL = 2;
+/** A bucket has a band of minimum and maximum, so that more than one a pixel would show nothing more. */
+const BUCKETS_PER_PIXEL = 1;
 /** What is fetched beyond each edge of the view, so that a short pan needs nothing. */
 const MARGIN = 0.1;
 /** Single readings are fetched so many beyond each edge, for the line to go on to where it leaves the view. */
@@ -43,14 +45,14 @@ export function everyText(seconds: number): string {
  */
 export function planFor(view: Span, widthPx: number, perSecond: number | undefined): Plan {
   const span = Math.max(1, view.to - view.from);
-  const pointsMax = widthPx * POINTS_PER_PIXEL;
   if (perSecond !== undefined) {
     const beyond = perSecond > 0 ? (MARGIN_READINGS / perSecond) * 1000 : 0;
     const raw = onGrid(view, span, Math.max(span * MARGIN, beyond));
-    if ((perSecond * (raw.to - raw.from)) / 1000 <= pointsMax) return { ...raw, everyS: 0 };
+    if ((perSecond * (raw.to - raw.from)) / 1000 <= widthPx * READINGS_PER_PIXEL)
+      return { ...raw, everyS: 0 };
   }
   const { from, to } = onGrid(view, span, span * MARGIN);
-  const everyS = everyFor(to - from, pointsMax);
+  const everyS = everyFor(to - from, widthPx * BUCKETS_PER_PIXEL);
   // A bucket must not be cut at the edge of what is fetched: its average would be another.
   const bucket = everyS * 1000;
   return { from: Math.floor(from / bucket) * bucket, to: Math.ceil(to / bucket) * bucket, everyS };

@@ -4,7 +4,7 @@ import { api } from "../api/client";
 import type { HistorySeries } from "../api/types";
 import { LruCache } from "./cache";
 import { AGGREGATES, drawingOf, type Drawing } from "./drawing";
-import { everyText, planFor, POINTS_PER_PIXEL, type Plan, type Span } from "./resolution";
+import { everyText, planFor, READINGS_PER_PIXEL, type Plan, type Span } from "./resolution";
 
 /** Answers kept, for all charts together. */
 const CACHE_MAX = 60;
@@ -56,7 +56,7 @@ export class SeriesSource {
     signal: AbortSignal,
     early: (answer: Answer) => void = () => {},
   ): Promise<Answer> {
-    const pointsMax = Math.round(widthPx * POINTS_PER_PIXEL);
+    const pointsMax = Math.round(widthPx * READINGS_PER_PIXEL);
     const first = this.plan(view, widthPx);
     if (first.everyS === 0) {
       const raw = await this.ask(first, [], pointsMax * 2, now, signal);
