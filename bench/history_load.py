@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000_000)
     parser.add_argument("--series", type=int, default=5_000)
     parser.add_argument("--block", type=int, default=100_000)
-    parser.add_argument("--rollup-every", type=int, default=5_000_000)
+    parser.add_argument("--rollup-every", type=int, default=5_000_000, help="0 for none")
     options = parser.parse_args()
     history = History(options.dsn)
     history.open()
@@ -80,7 +80,7 @@ def main() -> None:
         history.insert([decoded])
         latencies.append(time.perf_counter() - start)
         rows += decoded.readings.num_rows
-        if rows - rolled >= options.rollup_every or rows >= options.rows:
+        if options.rollup_every and (rows - rolled >= options.rollup_every or rows >= options.rows):
             start = time.perf_counter()
             history.rollup(block.position(sequence + 1, 0) - 1)
             rollup_s += time.perf_counter() - start
@@ -93,7 +93,8 @@ def main() -> None:
         f"insert: {rows / sum(latencies):,.0f} rows/s; a block of {options.block:,} rows takes "
         f"{np.median(took):.0f} ms (median), {np.percentile(took, 99):.0f} ms (p99)"
     )
-    print(f"rollups: {rollup_s:.1f} s for {rows:,} rows, {rows / rollup_s:,.0f} rows/s")
+    if rolled:
+        print(f"rollups: {rollup_s:.1f} s for {rows:,} rows, {rows / rollup_s:,.0f} rows/s")
     print(
         f"cpu: {sum(psutil.Process().cpu_times()[:2]):.0f} s, disk: {history.disk_bytes() / 1e6:,.0f} MB, "
         f"memory {psutil.Process().memory_info().rss >> 20} MB"
