@@ -46,7 +46,7 @@ from allthings.web.services import PlatformStats, Role, Services
 from allthings.web.settings import WebSettings
 
 _LOGGER = logging.getLogger(__name__)
-_MODEL_EVERY_S = 1.0
+_MODEL_EVERY_S = 0.2
 _TELL_POSITION_EVERY_S = 0.1
 _STATE_EVERY_S = 1.0
 _TRIM_EVERY_S = 60.0
