@@ -57,6 +57,10 @@ async def play(thing: DemoThing, sequence: Iterator[Message], host: str, port: i
                     message = next(sequence)
                     await asyncio.sleep(due - loop.time())
         except aiomqtt.MqttError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # The client's farewell failed while this was being cancelled, and hid that.
+                raise asyncio.CancelledError from None
             await asyncio.sleep(reconnect_s)
             reconnect_s = min(reconnect_s * 2, RECONNECT_S_MAX)
 
