@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from typing import Any
@@ -128,8 +129,13 @@ async def test_a_series_that_is_not_there_is_empty(http: httpx.AsyncClient) -> N
 
 
 async def test_things_by_id(http: httpx.AsyncClient) -> None:
-    answer = await ask(http, thing="urn:allthings:h-pump", property="pressure", limit=1)
-    assert answer["series"][0]["thing"] == "h-pump"
+    # An id is known when the thing has been registered, which happens within a second of its first message.
+    async with asyncio.timeout(60):
+        while True:
+            answer = await ask(http, thing="urn:allthings:h-pump", property="pressure", limit=1)
+            if answer["series"][0]["thing"] == "h-pump":
+                break
+            await asyncio.sleep(0.1)
     problem(await http.get("/api/history", params={"thing": "https://no.example/thing"}), 404, "not-found")
 
 
