@@ -105,7 +105,8 @@ async def _publish(host: str, port: int, secrets: dict[str, str], in_flight: int
                 port,
             )
             publishers.append(publisher)
-        await asyncio.wait_for(asyncio.gather(*(one.connected for one in publishers)), CONNECT_S_MAX)
+        async with asyncio.timeout(CONNECT_S_MAX):
+            await asyncio.gather(*(one.connected for one in publishers))
         started = loop.time()
         for one in publishers:
             one.start()
@@ -114,7 +115,8 @@ async def _publish(host: str, port: int, secrets: dict[str, str], in_flight: int
         elapsed_s = loop.time() - started
         for one in publishers:
             one.stop()
-        await asyncio.wait_for(asyncio.gather(*(one.finished for one in publishers)), _SETTLE_S_MAX)
+        async with asyncio.timeout(_SETTLE_S_MAX):
+            await asyncio.gather(*(one.finished for one in publishers))
     except OSError as error:
         raise UnreachableError(f"MQTT at {host}:{port}: {error}") from error
     except TimeoutError as error:

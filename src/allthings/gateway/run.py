@@ -62,7 +62,8 @@ async def run_gateway(
         broker.shut_down()
         broker.collector.stop()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(appending), settings.STOP_WITHIN_S)
+            async with asyncio.timeout(settings.STOP_WITHIN_S):
+                await asyncio.shield(appending)
         broker.deadlines.close()
         poller.close()
         for task in (appending, *beside):

@@ -176,7 +176,8 @@ class Ingest:
                 if stop.is_set():
                     return await self._give_up()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), pause_s)
+                    async with asyncio.timeout(pause_s):
+                        await stop.wait()
                 pause_s = min(pause_s * 2, settings.RETRY_MOST_S)
             else:
                 if self.trouble:

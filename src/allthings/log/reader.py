@@ -64,7 +64,8 @@ class Reader:
                     await self._pull()
                 self._wake.clear()
                 try:
-                    await asyncio.wait_for(self._wake.wait(), settings.READ_HEARTBEAT_S * 2.5)
+                    async with asyncio.timeout(settings.READ_HEARTBEAT_S * 2.5):
+                        await self._wake.wait()
                 except TimeoutError:
                     self._lost = True
         finally:

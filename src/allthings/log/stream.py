@@ -87,8 +87,8 @@ class Log:
 
         try:
             connection = nats.NATS()
-            await asyncio.wait_for(
-                connection.connect(
+            async with asyncio.timeout(settings.CONNECT_WITHIN_S):
+                await connection.connect(
                     url,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=0.1,
@@ -99,9 +99,7 @@ class Log:
                     reconnected_cb=reconnected,
                     error_cb=quiet,
                     allow_reconnect=True,
-                ),
-                settings.CONNECT_WITHIN_S,
-            )
+                )
         except (nats.errors.Error, OSError, TimeoutError) as error:
             raise LogUnavailableError(f"no NATS server answers at {_shown(url)}: {error!r}") from error
         log = cls(connection, replicas, keep_bytes)
@@ -342,4 +340,5 @@ class Log:
     async def close(self) -> None:
         """Close the connection. Calls under way fail with LogUnavailableError."""
         with contextlib.suppress(nats.errors.Error, TimeoutError):
-            await asyncio.wait_for(self._nc.close(), 2)
+            async with asyncio.timeout(2):
+                await self._nc.close()

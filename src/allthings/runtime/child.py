@@ -132,7 +132,8 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), self.spec.stop_within_s)
+            async with asyncio.timeout(self.spec.stop_within_s):
+                await process.wait()
         except TimeoutError:
             self._say(f"{self.spec.name} did not stop within {self.spec.stop_within_s:g} s and was killed")
             with contextlib.suppress(ProcessLookupError):

@@ -80,7 +80,8 @@ async def _save_position(log: Blocks, twin: Twin, stop: asyncio.Event) -> None:
 
 async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     except TimeoutError:
         return False
     return True

@@ -96,7 +96,8 @@ async def _events(
         ahead: Update | None = None
         while True:
             try:
-                first = ahead or await asyncio.wait_for(queue.get(), settings.LIVE_KEEPALIVE_S)
+                async with asyncio.timeout(settings.LIVE_KEEPALIVE_S):
+                    first = ahead or await queue.get()
             except TimeoutError:
                 yield _KEEP_ALIVE
                 if not await _still_allowed(request, request.app.state.identities):

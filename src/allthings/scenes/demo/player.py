@@ -38,6 +38,16 @@ def messages(thing: DemoThing, group: Group, seam: Seam, speed: float | None) ->
         yield Message(msgspec.json.encode(payload), pause_s)
 
 
+def heed_cancellation() -> None:
+    """End this task if it was cancelled. The MQTT client can hide that: `asyncio.wait_for`, in which it awaits an
+    acknowledgement, returns normally before Python 3.12 when that comes in the same moment, and a farewell that fails
+    raises its own error instead.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def play(thing: DemoThing, sequence: Iterator[Message], host: str, port: int, delay_s: float) -> None:
     """Send for ever, one message after the other's acknowledgement; after a lost connection the last one again."""
     await asyncio.sleep(delay_s)
@@ -52,15 +62,13 @@ async def play(thing: DemoThing, sequence: Iterator[Message], host: str, port: i
                 due = loop.time()
                 while True:
                     await client.publish(topic, message.payload, qos=1)
+                    heed_cancellation()
                     # The pace holds over time; what a slow moment missed is not caught up in a burst.
                     due = max(due + message.pause_s, loop.time())
                     message = next(sequence)
                     await asyncio.sleep(due - loop.time())
         except aiomqtt.MqttError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                # The client's farewell failed while this was being cancelled, and hid that.
-                raise asyncio.CancelledError from None
+            heed_cancellation()
             await asyncio.sleep(reconnect_s)
             reconnect_s = min(reconnect_s * 2, RECONNECT_S_MAX)
 
