@@ -60,12 +60,13 @@ class _Gathering:
         """The messages as a record batch; message n was received at `first_ns` + n."""
         clients: dict[str, int] = {}
         client_of = np.array([clients.setdefault(run.client, len(clients)) for run in self.runs], np.int32)
-        counts = np.array([run.messages for run in self.runs])
-        flags = np.repeat(np.array([run.flags for run in self.runs], np.uint8), counts)
-        topics: list[str] = []
-        for run in self.runs:
-            topics += [run.topic] * run.messages
-        client_column = pa.DictionaryArray.from_arrays(np.repeat(client_of, counts), pa.array(list(clients)))
+        flags = np.array([run.flags for run in self.runs], np.uint8)
+        topics = [run.topic for run in self.runs]
+        if self.messages > len(self.runs):
+            counts = np.array([run.messages for run in self.runs])
+            client_of, flags = np.repeat(client_of, counts), np.repeat(flags, counts)
+            topics = [run.topic for run in self.runs for _ in range(run.messages)]
+        client_column = pa.DictionaryArray.from_arrays(client_of, pa.array(list(clients)))
         received = pa.array(np.arange(first_ns, first_ns + self.messages)).view(block.MESSAGES.field("received").type)
         return pa.RecordBatch.from_arrays(
             [
@@ -126,6 +127,23 @@ class Collector:
         self.bytes = 0
 
     # Filling
+
+    def add_one(self, run: Run, payload: bytes, identifier: bytes | None) -> None:
+        """Take one message of a client that sends the same again and again: `run` stands for it as it is."""
+        gathering = self._gathering
+        gathering.payloads.append(payload)
+        gathering.runs.append(run)
+        if identifier is not None:
+            publisher = run.publisher
+            acknowledgements = gathering.acknowledgements
+            if publisher in acknowledgements:
+                acknowledgements[publisher].append(identifier)
+            else:
+                acknowledgements[publisher] = [identifier]  # type: ignore[index]
+        gathering.messages += 1
+        gathering.bytes += len(payload) + len(run.topic)
+        if gathering.messages == 1 or gathering.messages > settings.WAITING_MESSAGES_MAX:
+            self._grown()
 
     def add_run(
         self, topic: str, payloads: list[bytes], flags: int, publisher: Publisher, identifiers: list[bytes]

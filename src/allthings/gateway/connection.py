@@ -8,9 +8,10 @@ connection is closed (MQTT 5 section 4.13).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from allthings.gateway import settings
+from allthings.gateway import collector, settings
 from allthings.gateway.access import ANYONE, Principal
 from allthings.gateway.outgoing import Outgoing
 from allthings.mqtt.codec import decode, encode
@@ -42,19 +43,10 @@ class _Plain(NamedTuple):
 
     first: int
     topic_bytes: bytes
-    topic: str
-    flags: int
     identifier_at: int
     payload_at: int
-
-
-def _plain(run: Run, topic: str, v5: bool) -> _Plain:
-    flags = run.first >> 1 & 3 | (run.first & 1) << 2
-    topic_bytes = len(run.topic).to_bytes(2) + run.topic
-    identifier_at = 2 + len(topic_bytes)
-    return _Plain(
-        run.first, topic_bytes, topic, flags, identifier_at, identifier_at + (2 if flags & 3 else 0) + (1 if v5 else 0)
-    )
+    qos: int
+    run: collector.Run
 
 
 class Connection(asyncio.Protocol):
@@ -62,13 +54,16 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._loop = asyncio.get_running_loop()
+        self._time = asyncio.get_running_loop().time
+        self._add_one = broker.collector.add_one
         self._transport: Any = None
+        self._write: Callable[[bytes], None]
         self._chunks: list[bytes] = []
         self._arrived = 0
         self._needed = 0
         self._packet_bytes_max = settings.CONNECT_BYTES_MAX
         self._runs: list[Run] = []
+        #: Only while nothing stands between the last byte and the next packet.
         self._plain: _Plain | None = None
         self._state = "new"
         self._write_paused = False
@@ -91,14 +86,16 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._write = transport.write
         peer = transport.get_extra_info("peername")
         self.address = f"{peer[0]}:{peer[1]}" if peer else ""
-        self.heard = self._loop.time()
+        self.heard = self._time()
         if not self._broker.opened(self):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = "closed"
+        self._plain = None
         self._broker.closed(self)
 
     def pause_writing(self) -> None:
@@ -117,8 +114,14 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        self.heard = self._loop.time()
-        if self._plain is not None and self._take_plain(data, self._plain):
+        self.heard = self._time()
+        plain = self._plain
+        if (
+            plain is not None
+            and data[0] == plain.first
+            and data.startswith(plain.topic_bytes, 2)
+            and self._take_plain(data, plain)
+        ):
             return
         if self._chunks or self._state == "checking":
             self._chunks.append(data)
@@ -137,24 +140,17 @@ class Connection(asyncio.Protocol):
 
     def _take_plain(self, data: bytes, plain: _Plain) -> bool:
         """One whole PUBLISH like the one before it: what a device that waits for each PUBACK sends."""
-        if (
-            data[0] != plain.first
-            or data[1] != len(data) - 2
-            or data[1] > 0x7F
-            or not data.startswith(plain.topic_bytes, 2)
-            or len(data) < plain.payload_at
-            or (self.v5 and data[plain.payload_at - 1])
-            or self._chunks
-            or self._state != "up"
-        ):
+        size = len(data)
+        at = plain.payload_at
+        if data[1] != size - 2 or not at <= size < 0x82 or (self.v5 and data[at - 1]):
             return False
-        identifier = data[plain.identifier_at : plain.identifier_at + 2]
-        if plain.flags & 3 and identifier == b"\0\0":
-            return False
+        identifier = None
+        if plain.qos:
+            identifier = data[plain.identifier_at : plain.identifier_at + 2]
+            if identifier == b"\0\0":
+                return False
         self.received += 1
-        self._broker.collector.add_run(
-            plain.topic, [data[plain.payload_at :]], plain.flags, self, [identifier] if plain.flags & 3 else []
-        )
+        self._add_one(plain.run, data[at:], identifier)
         return True
 
     def _take(self, data: bytes) -> None:
@@ -187,6 +183,7 @@ class Connection(asyncio.Protocol):
             self._keep(data, position, 0)
 
     def _keep(self, data: bytes, position: int, end: int) -> None:
+        self._plain = None
         rest = data[position:]
         self._chunks = [rest]
         self._arrived = len(rest)
@@ -207,7 +204,14 @@ class Connection(asyncio.Protocol):
             flags = run.first >> 1 & 3 | (run.first & 1) << 2
             self._broker.collector.add_run(topic, run.payloads, flags, self, run.identifiers)
         if len(runs) == 1 and len(run.payloads) == 1 and topic is not None:
-            self._plain = _plain(run, topic, self.v5)
+            self._plain = self._like(run, topic, flags)
+
+    def _like(self, run: Run, topic: str, flags: int) -> _Plain:
+        topic_bytes = len(run.topic).to_bytes(2) + run.topic
+        identifier_at = 2 + len(topic_bytes)
+        payload_at = identifier_at + (2 if flags & 3 else 0) + (1 if self.v5 else 0)
+        one = collector.Run(topic, self.client, flags, None, 1, self)
+        return _Plain(run.first, topic_bytes, identifier_at, payload_at, flags & 3, one)
 
     # Packets
 
@@ -276,7 +280,7 @@ class Connection(asyncio.Protocol):
     def acknowledge(self, identifiers: list[bytes]) -> None:
         """PUBACK for messages that are on disk (collector.Publisher)."""
         if self._state == "up":
-            self._transport.write(encode_puback_run(identifiers))
+            self._write(encode_puback_run(identifiers))
 
     def send(self, packet: Packet) -> None:
         self.write(encode(packet, self.version))
@@ -310,6 +314,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         if self._state not in ("closed", "closing"):
             self._state = "closing"
+            self._plain = None
             self._transport.close()
 
     @property
