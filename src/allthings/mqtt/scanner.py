@@ -74,27 +74,36 @@ def scan(buffer: bytes, position: int, v5: bool, runs: list[Run]) -> int:
         overhead = (2 if qos1 else 0) + (1 if v5 else 0)
         if not topic_bytes or topic_end + overhead > end:
             return position
-        # All following packets of the run agree in flags, length and topic, hence in these bytes.
-        prefix = buffer[position:topic_end]
-        size = end - position
+        # All following packets of the run agree in these bytes, and in the first one; their lengths may differ.
+        topic = buffer[start:topic_end]
+        to_payload = 2 + topic_bytes + overhead
         payloads: list[bytes] = []
         identifiers: list[bytes] = []
         while True:
-            payload = topic_end + overhead
+            payload = start + to_payload
             if v5 and buffer[payload - 1]:
                 break
             if qos1:
-                identifier = buffer[topic_end : topic_end + 2]
+                identifier = buffer[payload - overhead : payload - overhead + 2]
                 if identifier == b"\0\0":
                     break
                 identifiers.append(identifier)
             payloads.append(buffer[payload:end])
             position = end
-            end += size
-            topic_end += size
-            if end > available or not buffer.startswith(prefix, position):
+            start = end + 2
+            if start > available or buffer[end] != first:
+                break
+            length = buffer[end + 1]
+            if length > 0x7F:
+                head = frame(buffer, end)
+                if head is None:
+                    break
+                start, end = head.start, head.end
+            else:
+                end = start + length
+            if end > available or start + to_payload > end or not buffer.startswith(topic, start):
                 break
         if not payloads:
             return position
-        runs.append(Run(first, prefix[-topic_bytes:], payloads, identifiers))
+        runs.append(Run(first, topic[2:], payloads, identifiers))
     return position
