@@ -3,7 +3,7 @@
 An asyncio transport costs several times as much for each small message as the system call that it makes. With a
 thousand devices that each wait for their acknowledgement, that is most of the gateway's work; here a readable socket
 costs one `recv_into`, an acknowledgement one `send`. The transports have the methods of asyncio's that connections
-use, so TLS and WebSocket can come from asyncio beside them.
+use; TLS and the PROXY protocol stand between the two as protocols (gateway.tls, gateway.proxy).
 """
 
 from __future__ import annotations
@@ -122,10 +122,11 @@ class SocketTransport:
         "_closing",
         "_lost",
         "_pausing",
-        "_peer",
         "_poller",
         "_reading",
         "_waiting",
+        "certificate_name",
+        "peer",
         "protocol",
         "read_bytes",
         "receive",
@@ -141,7 +142,9 @@ class SocketTransport:
         self.receive = accepted.recv
         self.received = protocol.data_received
         self.read_bytes = READ_BYTES_MIN
-        self._peer = peer
+        #: Where the client is, and what its certificate names; a PROXY header may tell better (gateway.proxy).
+        self.peer = peer
+        self.certificate_name = ""
         self._waiting: list[bytes | memoryview] = []
         self._buffered = 0
         self._reading = True
@@ -150,8 +153,9 @@ class SocketTransport:
         self._pausing = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Only `peername` and `socket`."""
-        return {"peername": self._peer, "socket": self.socket}.get(name, default)
+        """Only `peername`, `certificate_name` and `socket`."""
+        known = {"peername": self.peer, "certificate_name": self.certificate_name, "socket": self.socket}
+        return known.get(name, default)
 
     def is_closing(self) -> bool:
         return self._closing or self._lost
