@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from allthings.gateway.listeners import Listener
 from allthings.gateway.run import run_gateway
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
@@ -38,7 +39,7 @@ def gateway(log: Log) -> Gateway:
             run_gateway(
                 own_log or log,
                 registry,
-                listener,
+                [Listener(listener)],
                 source=f"test{next(_numbers)}",
                 now_ns=now_ns,
                 disk=disk,

@@ -29,6 +29,11 @@ class Principal(NamedTuple):
 ANYONE = Principal("", "")
 
 
+def device(thing: str) -> Principal:
+    """A thing's own device: it lives below its thing's topics."""
+    return Principal(thing, f"things/{thing}/")
+
+
 class Credentials:
     """Checks user names and passwords of CONNECT against the registry."""
 
@@ -37,14 +42,17 @@ class Credentials:
         self._registry = registry
         self._verifying = asyncio.Semaphore(_VERIFYING_MAX)
 
-    async def check(self, username: str | None, password: bytes | None) -> Principal | None:
+    async def check(self, username: str | None, password: bytes | None, certificate_name: str = "") -> Principal | None:
         """The principal, or None when the credentials are wrong or missing.
 
         A thing's name with a token of the thing is a device; a user's name with its password, or with a token of a
-        program, is a person (or a program of theirs).
+        program, is a person (or a program of theirs). Without a password, `certificate_name` is the device: the thing
+        that the client's certificate names, checked in the handshake.
         """
         if self._registry is None:
             return ANYONE
+        if certificate_name and password is None and username in (None, "", certificate_name):
+            return device(certificate_name)
         if not username or not password:
             return None
         try:
@@ -57,7 +65,7 @@ class Credentials:
     @staticmethod
     def _verify(registry: Registry, username: str, secret: str) -> Principal | None:
         if registry.tokens.verify_device(username, secret):
-            return Principal(username, f"things/{username}/")
+            return device(username)
         user = registry.tokens.verify_bearer(secret)
         if user is None or user.name != username:
             user = registry.users.verify(username, secret)

@@ -89,7 +89,7 @@ class Broker:
         if packet.properties.authentication_method is not None:
             connection.refuse(ReasonCode.BAD_AUTHENTICATION_METHOD, "enhanced authentication is not offered here")
             return
-        principal = await self._credentials.check(packet.user_name, packet.password)
+        principal = await self._credentials.check(packet.user_name, packet.password, connection.certificate_name)
         if connection not in self.connections:
             return
         if principal is None:

@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self.v5 = False
         self.client = ""
         self.address = ""
+        self.certificate_name = ""
         self.principal: Principal = ANYONE
         self.will: Publish | None = None
         self.keepalive_s = 0
@@ -88,7 +89,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._write = transport.write
         peer = transport.get_extra_info("peername")
-        self.address = f"{peer[0]}:{peer[1]}" if peer else ""
+        self.address = f"{peer[0]}:{peer[1]}" if peer else "local"
+        self.certificate_name = transport.get_extra_info("certificate_name") or ""
         self.heard = self._time()
         if not self._broker.opened(self):
             transport.abort()

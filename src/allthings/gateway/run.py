@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from allthings.gateway.access import Credentials
 from allthings.gateway.broker import Broker
 from allthings.gateway.connection import Connection
 from allthings.gateway.flow import Lag, disk_free
+from allthings.gateway.listeners import Listener, Listeners
 from allthings.gateway.sockets import Poller
 from allthings.gateway.statistics import GatewayReport
 from allthings.log.stream import Log
@@ -30,7 +30,7 @@ HISTORIAN_NOTE = "position.historian"
 async def run_gateway(
     log: Log,
     registry: Registry | None,
-    listener: socket.socket,
+    listeners: Sequence[Listener],
     *,
     source: str,
     now_ns: Callable[[], int],
@@ -39,7 +39,7 @@ async def run_gateway(
     ready: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
-    """Serve MQTT on `listener` until `stop`; then say goodbye to clients and append what is left.
+    """Serve MQTT on `listeners` until `stop`; then say goodbye to clients and append what is left.
 
     `registry` None: open mode. `disk`: where the log's private server writes, None when it is elsewhere.
     """
@@ -55,16 +55,19 @@ async def run_gateway(
         if disk is not None:
             beside.append(tasks.create_task(_watch_disk(broker, disk, disk_reserve_bytes)))
         poller = Poller(asyncio.get_running_loop())
-        poller.listen(listener, lambda: Connection(broker))
+        doors = Listeners(poller, listeners, lambda: Connection(broker))
+        doors.open()
+        beside.append(tasks.create_task(doors.follow_certificates()))
         ready()
         await stop.wait()
-        poller.stop_listening(listener)
+        doors.stop_listening()
         broker.shut_down()
         broker.collector.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.STOP_WITHIN_S):
                 await asyncio.shield(appending)
         broker.deadlines.close()
+        doors.close()
         poller.close()
         for task in (appending, *beside):
             task.cancel()

@@ -10,6 +10,15 @@ PACKET_BYTES_MAX: Final = 16 * 1024 * 1024
 CONNECT_BYTES_MAX: Final = 256 * 1024
 CONNECT_WITHIN_S: Final = 10.0
 CONNECTIONS_MAX: Final = 100_000
+#: TLS: how long a handshake may take, how many may be under way, how much of one may wait unread, how many that wait
+#: for us before newcomers wait in the backlog, and for how long one turn of the event loop works on them.
+HANDSHAKE_WITHIN_S: Final = 10.0
+HANDSHAKES_MAX: Final = 4096
+HANDSHAKE_BYTES_MAX: Final = 256 * 1024
+HANDSHAKE_TURNS_MAX: Final = 512
+HANDSHAKE_TURN_S: Final = 0.004
+#: How often the files of a certificate are looked at.
+CERTIFICATE_EVERY_S: Final = 1.0
 #: QoS 1 messages that a client may have unacknowledged (MQTT 5 section 3.2.2.3.3).
 RECEIVE_MAXIMUM: Final = 8192
 #: Used when a client asks for none, so that a dead peer is noticed (MQTT 5 section 3.2.2.3.14).

@@ -9,6 +9,7 @@ import socket
 
 import uvloop
 
+from allthings.gateway.listeners import Listener
 from allthings.gateway.run import run_gateway
 from allthings.log.stream import Log
 from allthings.runtime.child import tell_ready
@@ -35,7 +36,7 @@ async def _run(settings: Settings) -> None:
         await run_gateway(
             log,
             registry,
-            listener,
+            [Listener(listener)],
             source="gateway",
             now_ns=now_ns,
             disk=settings.data,

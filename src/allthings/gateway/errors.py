@@ -1,0 +1,13 @@
+"""Why the gateway does not listen as it was asked to."""
+
+from __future__ import annotations
+
+from allthings.things.errors import AllthingsError
+
+
+class CertificateError(AllthingsError):
+    """A certificate, its key, or the authorities of clients cannot be used; the text names the file."""
+
+    type = "bad-certificate"
+    title = "A certificate cannot be used"
+    status = 503
