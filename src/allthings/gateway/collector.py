@@ -13,7 +13,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from allthings.gateway import settings
+from allthings.gateway import changes, settings
+from allthings.gateway.changes import Change
 from allthings.log import block
 from allthings.log.stream import Appending, Log
 
@@ -39,24 +40,38 @@ class Run(NamedTuple):
 
 
 class Stored(Protocol):
-    """Called with the messages of a block, in order, once they are in the log."""
+    """Called with the messages of a block, in order, once they are in the log.
 
-    def __call__(self, runs: list[Run], payloads: list[bytes]) -> None: ...
+    Message n has the position `position` + n and was received at `first_ns` + n.
+    """
+
+    def __call__(self, runs: list[Run], payloads: list[bytes], position: int, first_ns: int) -> None: ...
 
 
 class _Gathering:
     """The block that is being filled: runs of messages of one topic, client and flags."""
 
-    __slots__ = ("acknowledgements", "bytes", "messages", "payloads", "runs")
+    __slots__ = ("acknowledgements", "bytes", "changes", "first_ns", "messages", "payloads", "runs", "then")
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
         self.runs: list[Run] = []
         self.acknowledgements: dict[Publisher, list[bytes]] = {}
+        #: Changes of sessions, each with the row of the message that it belongs to or follows.
+        self.changes: list[tuple[int, Change]] = []
+        self.then: list[Callable[[], None]] = []
         self.messages = 0
         self.bytes = 0
+        self.first_ns = 0
 
-    def batch(self, first_ns: int) -> pa.RecordBatch:
+    def encode(self) -> bytes:
+        """The block."""
+        batch = self._batch()
+        if self.changes:
+            batch = block.with_changes(batch, changes.encode([change for _, change in self.changes]))
+        return block.encode(batch)
+
+    def _batch(self) -> pa.RecordBatch:
         """The messages as a record batch; message n was received at `first_ns` + n."""
         clients: dict[str, int] = {}
         client_of = np.array([clients.setdefault(run.client, len(clients)) for run in self.runs], np.int32)
@@ -67,7 +82,7 @@ class _Gathering:
             client_of, flags = np.repeat(client_of, counts), np.repeat(flags, counts)
             topics = [run.topic for run in self.runs for _ in range(run.messages)]
         client_column = pa.DictionaryArray.from_arrays(client_of, pa.array(list(clients)))
-        received = pa.array(np.arange(first_ns, first_ns + self.messages)).view(block.MESSAGES.field("received").type)
+        received = pa.array(np.arange(self.first_ns, self.first_ns + self.messages)).view(block.MESSAGES.field("received").type)
         return pa.RecordBatch.from_arrays(
             [
                 received,
@@ -120,7 +135,7 @@ class Collector:
         self._newest: Appending | None = None
         self._slots = asyncio.Semaphore(settings.BLOCKS_UNDER_WAY_MAX)
         # No longer than there are slots.
-        self._under_way: asyncio.Queue[tuple[_Gathering, Appending] | None] = asyncio.Queue()
+        self._under_way: asyncio.Queue[tuple[_Gathering, Appending | None] | None] = asyncio.Queue()
         #: The newest sequence appended, and messages appended in all.
         self.sequence = 0
         self.messages = 0
@@ -182,6 +197,17 @@ class Collector:
         gathering.bytes += len(payload) + len(topic) + len(properties or b"")
         self._grown()
 
+    def change(self, change: Change) -> None:
+        """Store a change of a session together with the message that was taken last."""
+        gathering = self._gathering
+        gathering.changes.append((max(0, gathering.messages - 1), change))
+        self._wake.set()
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Call it when everything that was taken until now is on disk and has been handed on."""
+        self._gathering.then.append(call)
+        self._wake.set()
+
     def _grown(self) -> None:
         self._wake.set()
         gathering = self._gathering
@@ -213,9 +239,8 @@ class Collector:
                 await self._wake.wait()
                 await self._linger()
                 await self._open.wait()
-                if self._gathering.messages:
-                    await self._append()
-            while self._gathering.messages:
+                await self._append()
+            while self._gathering.messages or self._gathering.changes or self._gathering.then:
                 await self._append()
             self._under_way.put_nowait(None)
 
@@ -243,25 +268,35 @@ class Collector:
         for number, gathering in enumerate(self._take()):
             if number:
                 await self._slots.acquire()
+            if not gathering.messages and not gathering.changes:
+                # Nothing to store, but somebody waits for what is under way.
+                self._under_way.put_nowait((gathering, None))
+                continue
             self._appending += gathering.messages
-            first_ns = max(self._now_ns(), self._last_ns + 1)
-            self._last_ns = first_ns + gathering.messages - 1
-            data = block.encode(gathering.batch(first_ns))
-            self._newest = self._log.begin_append(data, self._source, behind=self._newest, on_trouble=self._trouble)
+            gathering.first_ns = max(self._now_ns(), self._last_ns + 1)
+            self._last_ns = gathering.first_ns + gathering.messages - 1
+            self._newest = self._log.begin_append(
+                gathering.encode(), self._source, behind=self._newest, on_trouble=self._trouble
+            )
             self._under_way.put_nowait((gathering, self._newest))
 
     async def _settle_all(self) -> None:
         """Wait for block after block to be stored, in order; acknowledge and hand on what it held."""
         while (next_ := await self._under_way.get()) is not None:
             gathering, appending = next_
-            self.sequence = await appending.stored
+            if appending is not None:
+                self.sequence = await appending.stored
             self._slots.release()
             self._appending -= gathering.messages
             self.messages += gathering.messages
             self.bytes += gathering.bytes
             for acknowledged, identifiers in gathering.acknowledgements.items():
                 acknowledged.acknowledge(identifiers)
-            self._stored(gathering.runs, gathering.payloads)
+            self._stored(
+                gathering.runs, gathering.payloads, block.position(self.sequence, 0), gathering.first_ns
+            )
+            for call in gathering.then:
+                call()
             if self._under_pressure and not self._gathering.messages > settings.WAITING_MESSAGES_MAX // 2:
                 self._under_pressure = False
                 self._pressure(False)
@@ -275,7 +310,10 @@ class Collector:
 
 
 def _divide(gathering: _Gathering) -> list[_Gathering]:
-    """Blocks within the limits, in order. All acknowledgements go with the last: they mean "all on disk"."""
+    """Blocks within the limits, in order; changes stay with their messages.
+
+    All acknowledgements go with the last: they mean "all on disk".
+    """
     parts = [_Gathering()]
     at = 0
     for topic, client, flags, properties, count, publisher in gathering.runs:
@@ -302,4 +340,17 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
             if left:
                 parts.append(_Gathering())
     parts[-1].acknowledgements = gathering.acknowledgements
+    parts[-1].then = gathering.then
+    _divide_changes(gathering.changes, parts)
     return parts
+
+
+def _divide_changes(pending: list[tuple[int, Change]], parts: list[_Gathering]) -> None:
+    """A change that says that a message was taken must be in the same block as the message."""
+    before = at = 0
+    for part in parts:
+        end = before + part.messages
+        while at < len(pending) and (pending[at][0] < end or part is parts[-1]):
+            part.changes.append((pending[at][0] - before, pending[at][1]))
+            at += 1
+        before = end

@@ -19,6 +19,10 @@ class Deadlines:
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
 
+    def now(self) -> float:
+        """The event loop's clock."""
+        return self._loop.time()
+
     def at(self, due: float, call: Callable[[], None]) -> None:
         """Call `call` when the loop's clock shows `due`."""
         heapq.heappush(self._heap, (due, next(self._order), call))

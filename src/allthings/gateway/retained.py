@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from allthings.gateway import settings
 from allthings.mqtt.filters import RetainedTree
-from allthings.mqtt.packets.publish import encode_publish
-
-if TYPE_CHECKING:
-    from allthings.gateway.connection import Connection
 
 
 class RetainedMessage(NamedTuple):
+    """`properties` are those of the PUBLISH as logged. `position` orders messages that came over several gateways."""
+
     payload: bytes
     qos: int
     properties: bytes | None
+    received_ns: int
+    position: int
 
 
 class Retained:
@@ -23,25 +23,35 @@ class Retained:
 
     def __init__(self) -> None:
         self._tree: RetainedTree[RetainedMessage] = RetainedTree()
+        #: Topics that changed since they were last kept (gateway.keeper).
+        self.dirty: set[str] = set()
+        self.refused = 0
 
     def __len__(self) -> int:
         return len(self._tree)
 
-    def keep(self, topic: str, payload: bytes, qos: int, properties: bytes | None) -> None:
-        """Replace a topic's message; an empty payload removes it [MQTT-3.3.1-6]."""
-        if not payload:
-            self._tree.remove(topic)
-        elif len(self._tree) < settings.RETAINED_MAX or self._tree.get(topic) is not None:
-            self._tree.set(topic, RetainedMessage(payload, qos, properties))
+    def get(self, topic: str) -> RetainedMessage | None:
+        return self._tree.get(topic)
 
-    def send(self, connection: Connection, topic_filter: str, qos: int) -> None:
-        """Send what matches a new subscription, marked as retained [MQTT-3.3.1-8]."""
-        if connection.outgoing is None:
+    def keep(self, topic: str, message: RetainedMessage) -> None:
+        """Replace a topic's message; an empty payload removes it [MQTT-3.3.1-6]."""
+        before = self._tree.get(topic)
+        if before is not None and before.position > message.position:
             return
-        for topic, message in self._tree.match(topic_filter):
-            raw = topic.encode()
-            if min(qos, message.qos):
-                connection.outgoing.send(raw, [message.payload], True, message.properties)
-            else:
-                data = encode_publish(raw, message.payload, 0, True, False, 0, message.properties, connection.version)
-                connection.deliver_once(data, 1)
+        if not message.payload:
+            if self._tree.remove(topic) is not None:
+                self.dirty.add(topic)
+        elif before is not None or len(self._tree) < settings.RETAINED_MAX:
+            self._tree.set(topic, message)
+            self.dirty.add(topic)
+        else:
+            self.refused += 1
+
+    def forget(self, topic: str) -> None:
+        """Remove one that has expired."""
+        if self._tree.remove(topic) is not None:
+            self.dirty.add(topic)
+
+    def match(self, topic_filter: str) -> list[tuple[str, RetainedMessage]]:
+        """What a new subscription to a filter (without `$share`) finds."""
+        return self._tree.match(topic_filter)

@@ -48,6 +48,20 @@ SUBSCRIPTIONS_MAX: Final = 1000
 QUEUE_MESSAGES_MAX: Final = 10_000
 QUEUE_BYTES_MAX: Final = 16 * 1024 * 1024
 IN_FLIGHT_MAX: Final = 1024
+
+#: A session that outlives its connection is kept so long at most, and so many messages wait in it; then it loses its
+#: oldest ones, which is counted. Beyond the first few they wait in the log, and cost nine bytes each.
+SESSION_EXPIRY_S_MAX: Final = 30 * 86_400
+SESSION_MESSAGES_MAX: Final = 1_000_000
+SESSION_MEMORY_MESSAGES_MAX: Final = 1000
+SESSION_MEMORY_BYTES_MAX: Final = 1024 * 1024
+#: Messages that are read from the log again at a time, and blocks that are read at once for that.
+REFILL_MESSAGES: Final = 500
+REFILL_BLOCKS_AT_ONCE: Final = 16
+#: Topic aliases that a client may use, and that are used towards a client that offers them (section 3.3.2.3.4).
+TOPIC_ALIASES_MAX: Final = 64
+#: How often changed sessions and retained messages are kept; a start replays what came after.
+KEEP_EVERY_S: Final = 5.0
 RETAINED_MAX: Final = 1_000_000
 """Retained messages in all."""
 

@@ -55,6 +55,8 @@ READINGS: Final = pa.schema(
     metadata={"allthings": "readings/1"},
 )
 
+_CHANGES: Final = b"sessions"
+
 # Arrow's thread pool costs ten times what it saves on blocks of a few kilobytes.
 _WRITE_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _READ_OPTIONS = pa.ipc.IpcReadOptions(use_threads=False)
@@ -66,6 +68,18 @@ def encode(batch: pa.RecordBatch) -> bytes:
     with pa.ipc.new_stream(sink, batch.schema, options=_WRITE_OPTIONS) as writer:
         writer.write_batch(batch)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def with_changes(batch: pa.RecordBatch, changes: bytes) -> pa.RecordBatch:
+    """The same rows, and beside them what changed in the gateway's sessions (allthings.gateway.changes) together with
+    them: rows and changes are stored or lost as one. No other consumer looks at them.
+    """
+    return batch.replace_schema_metadata({**(batch.schema.metadata or {}), _CHANGES: changes})
+
+
+def changes(batch: pa.RecordBatch) -> bytes:
+    """What `with_changes` put beside the rows; empty if nothing."""
+    return (batch.schema.metadata or {}).get(_CHANGES, b"")
 
 
 def decode(data: bytes) -> pa.RecordBatch:

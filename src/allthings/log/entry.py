@@ -12,10 +12,12 @@ from allthings.log import block
 class Entry:
     """A block as it stands in the log."""
 
-    __slots__ = ("__dict__", "data", "sequence", "stored_ns")
+    __slots__ = ("__dict__", "data", "sequence", "source", "stored_ns")
 
-    def __init__(self, sequence: int, data: bytes, stored_ns: int) -> None:
+    def __init__(self, sequence: int, data: bytes, stored_ns: int, source: str = "") -> None:
         self.sequence = sequence
+        #: The word that names who appended it.
+        self.source = source
         self.data = data
         self.stored_ns = stored_ns
 

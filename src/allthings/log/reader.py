@@ -123,7 +123,7 @@ class Reader:
         sequence, stored_ns = int(tokens[5 + offset]), int(tokens[7 + offset])
         self._outstanding -= 1
         if sequence > self._seen():
-            self._arrived.append(Entry(sequence, message.data, stored_ns))
+            self._arrived.append(Entry(sequence, message.data, stored_ns, settings.source_of(message.subject)))
         self._wake.set()
 
     def _seen(self) -> int:

@@ -7,6 +7,7 @@ from typing import Final
 STREAM: Final = "allthings"
 SUBJECT: Final = "allthings.blocks"
 POSITIONS_BUCKET: Final = "allthings-positions"
+TABLES: Final = "allthings-table"
 NOTES: Final = "allthings.notes"
 
 #: One append, one NATS message. A single MQTT message may be as large as the gateway allows (below this).
@@ -32,3 +33,8 @@ KEEP_AGE_S: Final = 7 * 86_400
 KEEP_BYTES: Final = 20 * 1024**3
 #: The hard limit over KEEP_BYTES, at which appends are refused until the consumers have caught up.
 HARD_LIMIT_FACTOR: Final = 1.25
+
+
+def source_of(subject: str | None) -> str:
+    """Who appended a block, from the subject that it was published on."""
+    return (subject or "").removeprefix(f"{SUBJECT}.")

@@ -25,6 +25,7 @@ from allthings.log import block, settings
 from allthings.log.entry import Entry
 from allthings.log.errors import LogFullError, LogOrderError, LogUnavailableError
 from allthings.log.reader import Reader
+from allthings.log.table import Table
 
 __all__ = ["Appending", "Entry", "Log", "LogStatus"]
 
@@ -254,9 +255,29 @@ class Log:
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"block {sequence} cannot be read: {error!r}") from error
         stored = message.time
-        return Entry(sequence, message.data or b"", int(stored.timestamp() * 1e9) if stored else 0)
+        return Entry(
+            sequence,
+            message.data or b"",
+            int(stored.timestamp() * 1e9) if stored else 0,
+            settings.source_of(message.subject),
+        )
 
-    # Positions
+    # Tables and positions
+
+    async def table(self, name: str) -> Table:
+        """A durable table of bytes by key, made when it is missing. `name`: letters, digits and `-`."""
+        bucket = f"{settings.TABLES}-{name}"
+        try:
+            try:
+                return Table(await self._js.key_value(bucket))
+            except nats.js.errors.NotFoundError:
+                return Table(
+                    await self._js.create_key_value(
+                        bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas
+                    )
+                )
+        except (nats.errors.Error, TimeoutError) as error:
+            raise LogUnavailableError(f"the table {name} cannot be opened: {error!r}") from error
 
     async def position(self, consumer: str) -> int:
         """The sequence up to which a consumer has finished; 0 for one that never ran."""

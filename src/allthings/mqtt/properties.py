@@ -292,3 +292,23 @@ _WRITE: Final[dict[WireType, Callable[[Any, str], bytes]]] = {
     WireType.PAIR: lambda value, name: encode_string(value[0], name) + encode_string(value[1], name),
     WireType.BINARY: encode_binary,
 }
+
+
+# A server passes the properties of a PUBLISH on as they are, but for one: the time that is left until the message
+# expires (section 3.3.2.3.3). `encode_raw` puts it first, or behind the payload format.
+_PAYLOAD_FORMAT = 0x01
+_EXPIRY = 0x02
+
+
+def expiry_of(raw: bytes) -> tuple[bytes, int | None]:
+    """Properties of a PUBLISH from `encode_raw` as (without the message expiry interval, that interval in s or None)."""
+    at = 2 if raw[:1] == bytes((_PAYLOAD_FORMAT,)) else 0
+    if raw[at : at + 1] != bytes((_EXPIRY,)):
+        return raw, None
+    return raw[:at] + raw[at + 5 :], int.from_bytes(raw[at + 1 : at + 5])
+
+
+def set_expiry(raw: bytes, expiry_s: int) -> bytes:
+    """The inverse of `expiry_of`."""
+    at = 2 if raw[:1] == bytes((_PAYLOAD_FORMAT,)) else 0
+    return raw[:at] + bytes((_EXPIRY,)) + expiry_s.to_bytes(4) + raw[at:]

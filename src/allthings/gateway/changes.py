@@ -1,0 +1,111 @@
+"""Changes of durable sessions: stored beside the messages of a block, and applied again after a crash.
+
+A block's messages count as before its changes. What a change says has not happened for any client before it is on
+disk: a SUBACK, a PUBREC, a PUBREL or a PUBCOMP waits for it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from allthings.mqtt.packets import Publish
+
+
+class Opened(msgspec.Struct, frozen=True, tag="open", array_like=True):
+    """A session begins, or goes on with another expiry. `clean`: what there was of this client is gone."""
+
+    client: str
+    expiry_s: int
+    clean: bool
+
+
+class Ended(msgspec.Struct, frozen=True, tag="end", array_like=True):
+    client: str
+
+
+class Subscribed(msgspec.Struct, frozen=True, tag="sub", array_like=True):
+    client: str
+    topic_filter: str
+    qos: int
+    no_local: bool
+    retain_as_published: bool
+    identifier: int
+
+
+class Unsubscribed(msgspec.Struct, frozen=True, tag="unsub", array_like=True):
+    client: str
+    topic_filter: str
+
+
+class Taken(msgspec.Struct, frozen=True, tag="in", array_like=True):
+    """A QoS 2 message of the client is in this block; until it is released, the same identifier means the same one."""
+
+    client: str
+    packet_id: int
+
+
+class Released(msgspec.Struct, frozen=True, tag="rel", array_like=True):
+    client: str
+    packet_id: int
+
+
+class Claimed(msgspec.Struct, frozen=True, tag="out", array_like=True):
+    """The message at `position` goes to the client with QoS 2 and this identifier, and with no other."""
+
+    client: str
+    packet_id: int
+    position: int
+
+
+class Received(msgspec.Struct, frozen=True, tag="rec", array_like=True):
+    """The client has it (PUBREC): it must never be sent again."""
+
+    client: str
+    packet_id: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag="ref", array_like=True):
+    """The client refused it (a PUBREC with a failure)."""
+
+    client: str
+    packet_id: int
+
+
+class WillWaits(msgspec.Struct, frozen=True, tag="will", array_like=True):
+    """The connection is gone; its will is due then (Unix time in ns) unless the client comes back."""
+
+    client: str
+    due_ns: int
+    will: Publish
+
+
+class WillDone(msgspec.Struct, frozen=True, tag="willdone", array_like=True):
+    client: str
+
+
+Change = (
+    Opened
+    | Ended
+    | Subscribed
+    | Unsubscribed
+    | Taken
+    | Released
+    | Claimed
+    | Received
+    | Refused
+    | WillWaits
+    | WillDone
+)
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(list[Change])
+
+
+def encode(changes: list[Change]) -> bytes:
+    """Changes as they stand in a block (log.block.with_changes)."""
+    return _ENCODER.encode(changes)
+
+
+def decode(data: bytes) -> list[Change]:
+    """Raises msgspec.DecodeError when the bytes are damaged."""
+    return _DECODER.decode(data) if data else []

@@ -1,0 +1,226 @@
+"""Who gets what: the subscriptions of all sessions, and delivery of messages that are in the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from allthings.gateway.messages import Delivery, Message, split_expiry, wire_properties
+from allthings.gateway.session import Session, Subscription
+from allthings.mqtt.filters import SubscriptionTree, split_share
+from allthings.mqtt.packets.publish import encode_publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from allthings.gateway.connection import Connection
+
+
+class Group:
+    """A shared subscription (MQTT 5 section 4.8.2): each message goes to one of its members, in turn."""
+
+    __slots__ = ("_turn", "members", "share")
+
+    def __init__(self, share: str) -> None:
+        #: The whole filter, `$share/{name}/{filter}`.
+        self.share = share
+        self.members: dict[Session, Subscription] = {}
+        self._turn = 0
+
+    def parts(self, count: int) -> list[tuple[Subscription, slice]]:
+        """Who gets which of `count` messages: those who are connected, else those whose sessions wait for them."""
+        members = [member for member in self.members.values() if member.session.connection is not None] or [
+            member for member in self.members.values() if member.session.durable and member.qos
+        ]
+        if not members:
+            return []
+        turn, self._turn = self._turn, self._turn + count
+        size = len(members)
+        if count == 1:
+            return [(members[turn % size], slice(0, 1))]
+        return [(members[(turn + first) % size], slice(first, None, size)) for first in range(min(size, count))]
+
+
+class Messages:
+    """Messages of one topic and kind that follow each other in the log, prepared once for all who get them."""
+
+    def __init__(
+        self,
+        topic: str,
+        payloads: list[bytes],
+        qos: int,
+        retain: bool,
+        properties: bytes | None,
+        position: int,
+        received_ns: int,
+    ) -> None:
+        self.qos = qos
+        self.retain = retain
+        self._topic = topic.encode()
+        self._payloads = payloads
+        self._properties = properties
+        self._position = position
+        self._received_ns = received_ns
+        self._messages: list[Message] = []
+        self._encoded: dict[tuple[int, bool, tuple[int, ...]], list[bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    @property
+    def messages(self) -> list[Message]:
+        if not self._messages:
+            properties, expires_ns = split_expiry(self._properties, self._received_ns)
+            place, topic = self._position, self._topic
+            self._messages = [
+                Message(topic, payload, properties, expires_ns, place + row if place else 0)
+                for row, payload in enumerate(self._payloads)
+            ]
+        return self._messages
+
+    def encoded(self, version: int, retain: bool, identifiers: tuple[int, ...]) -> list[bytes]:
+        """The PUBLISH packets of QoS 0, which are the same for many."""
+        key = (version, retain, identifiers)
+        packets = self._encoded.get(key)
+        if packets is None:
+            properties = b""
+            if self._properties or identifiers:
+                properties = wire_properties(self.messages[0], identifiers, self._received_ns)
+            topic = self._topic
+            packets = self._encoded[key] = [
+                encode_publish(topic, payload, 0, retain, False, 0, properties, version) for payload in self._payloads
+            ]
+        return packets
+
+
+class Routing:
+    """A tree of filters. Overlapping filters of one client give it a message once, with the highest QoS of them."""
+
+    def __init__(self) -> None:
+        self._tree: SubscriptionTree[Subscription | Group] = SubscriptionTree()
+        self._groups: dict[str, Group] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """The shared subscriptions by their whole filter."""
+        return self._groups
+
+    def add(self, topic_filter: str, subscription: Subscription) -> bool:
+        """Returns whether it is new (else its options were replaced)."""
+        share, matched = split_share(topic_filter)
+        if not share:
+            new = self._tree.add(matched, subscription.session, subscription)
+        else:
+            group = self._groups.get(topic_filter)
+            if group is None:
+                group = self._groups[topic_filter] = Group(topic_filter)
+                self._tree.add(matched, topic_filter, group)
+            new = subscription.session not in group.members
+            group.members[subscription.session] = subscription
+        self._count += new
+        return new
+
+    def remove(self, topic_filter: str, session: Session) -> bool:
+        """Returns whether it was there."""
+        share, matched = split_share(topic_filter)
+        if not share:
+            there = self._tree.remove(matched, session)
+        else:
+            group = self._groups.get(topic_filter)
+            there = group is not None and group.members.pop(session, None) is not None
+            if group is not None and not group.members:
+                del self._groups[topic_filter]
+                self._tree.remove(matched, topic_filter)
+        self._count -= there
+        return there
+
+    def deliver(self, topic: str, publisher: str, make: Callable[[], Messages]) -> int:
+        """Send messages of one topic to all who subscribed; returns how many deliveries that made.
+
+        `make` is called only when somebody did. `publisher` is the client id that No Local looks at.
+        """
+        matching = self._tree.match(topic)
+        if not matching:
+            return 0
+        messages = make()
+        if len(matching) == 1 and isinstance(matching[0], Subscription):
+            only = matching[0]
+            if only.no_local and only.session.client == publisher:
+                return 0
+            return _send(messages, only.session, only.qos, only.retain_as_published, _identifiers(only))
+        own: dict[Session, list[Subscription]] = {}
+        count = 0
+        for found in matching:
+            if isinstance(found, Group):
+                count += _share_out(messages, found)
+            elif not (found.no_local and found.session.client == publisher):
+                own.setdefault(found.session, []).append(found)
+        for session, several in own.items():
+            if len(several) == 1:
+                only = several[0]
+                count += _send(messages, session, only.qos, only.retain_as_published, _identifiers(only))
+            else:
+                count += _send(
+                    messages,
+                    session,
+                    max(each.qos for each in several),
+                    any(each.retain_as_published for each in several),
+                    tuple(sorted({each.identifier for each in several if each.identifier})),
+                )
+        return count
+
+    def pass_on(self, delivery: Delivery, gone: Session) -> bool:
+        """Give what a member that has gone did not finish to another one of its group. False when there is none."""
+        group = self._groups.get(delivery.share)
+        if group is None:
+            return False
+        for member, _ in group.parts(1):
+            qos = min(delivery.qos, member.qos)
+            if member.session is gone or not qos:
+                return False
+            member.session.deliver([delivery.message], qos, delivery.retain, _identifiers(member), delivery.share)
+            return True
+        return False
+
+
+def _identifiers(subscription: Subscription) -> tuple[int, ...]:
+    return (subscription.identifier,) if subscription.identifier else ()
+
+
+def _send(messages: Messages, session: Session, qos_max: int, as_published: bool, identifiers: tuple[int, ...]) -> int:
+    retain = messages.retain and as_published
+    qos = min(messages.qos, qos_max)
+    if qos:
+        session.deliver(messages.messages, qos, retain, identifiers)
+    elif session.connection is not None:
+        _send_once(messages, session.connection, retain, identifiers, slice(None))
+    else:
+        return 0
+    return len(messages)
+
+
+def _send_once(
+    messages: Messages, connection: Connection, retain: bool, identifiers: tuple[int, ...], part: slice
+) -> None:
+    if connection.aliases_max:
+        connection.deliver_aliased(messages.messages[part], retain, identifiers)
+    else:
+        connection.deliver_once(messages.encoded(connection.version, retain, identifiers)[part])
+
+
+def _share_out(messages: Messages, group: Group) -> int:
+    count = 0
+    for member, part in group.parts(len(messages)):
+        retain = messages.retain and member.retain_as_published
+        qos = min(messages.qos, member.qos)
+        if qos:
+            some = messages.messages[part]
+            member.session.deliver(some, qos, retain, _identifiers(member), group.share)
+            count += len(some)
+        elif member.session.connection is not None:
+            _send_once(messages, member.session.connection, retain, _identifiers(member), part)
+            count += len(range(len(messages))[part])
+    return count

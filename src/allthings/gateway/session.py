@@ -1,0 +1,288 @@
+"""One client's session (MQTT 5 section 4.1): its subscriptions, what is on its way to it, and what it is sending.
+
+What is queued stands in memory as far as it is short; beyond that only the positions are kept, and the messages are
+read from the log again when their turn comes. So a session that is away for a week costs nine bytes a message.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from allthings.gateway import settings
+from allthings.gateway.changes import Claimed, Received, Refused, Released
+from allthings.gateway.messages import Delivery, Message, wire_properties
+from allthings.mqtt.outbox import Flight, Outbox, Stage
+from allthings.mqtt.packets import Pubcomp, Publish, Pubrel
+from allthings.mqtt.packets.publish import encode_publish
+from allthings.mqtt.reasons import ReasonCode
+
+if TYPE_CHECKING:
+    from allthings.gateway.connection import Connection
+    from allthings.gateway.sessions import Sessions
+
+
+class Subscription(NamedTuple):
+    """One filter of one session with its options (MQTT 5 section 3.8.3.1). `identifier` 0 means none."""
+
+    session: Session
+    qos: int
+    no_local: bool
+    retain_as_published: bool
+    identifier: int
+
+
+class Session:
+    """From CONNECT until it expires. `connection` is None while the client is away."""
+
+    def __init__(self, client: str, expiry_s: int, sessions: Sessions) -> None:
+        self.client = client
+        self.expiry_s = expiry_s
+        self.connection: Connection | None = None
+        self.filters: dict[str, Subscription] = {}
+        self.outbox: Outbox[Delivery] = Outbox()
+        #: QoS 2 messages of the client that it has not released yet; False while they are on their way to the disk.
+        self.inbox: dict[int, bool] = {}
+        self.will: Publish | None = None
+        self.will_due_ns = 0
+        #: When the client left (Unix time in ns); 0 while it is there.
+        self.left_ns = 0
+        self.dropped = 0
+        self.expired = 0
+        self.too_large = 0
+        self.delivered = 0
+        #: Changed since it was last kept (gateway.keeper).
+        self.dirty = True
+        self.ended = False
+        self._sessions = sessions
+        self.waiting: deque[Delivery] = deque()
+        self.waiting_bytes = 0
+        #: What waits behind `waiting`, in the log: positions, and qos | retain << 2 of each.
+        self.spilled = array("Q")
+        self.spilled_options = bytearray()
+        self.refilling = False
+
+    @property
+    def durable(self) -> bool:
+        """Whether it outlives its connection, and so a crash."""
+        return self.expiry_s > 0
+
+    @property
+    def queued(self) -> int:
+        return len(self.waiting) + len(self.spilled)
+
+    # Messages to the client
+
+    def deliver(
+        self, messages: list[Message], qos: int, retain: bool, identifiers: tuple[int, ...], share: str = ""
+    ) -> None:
+        """Send messages with QoS 1 or 2, or queue them."""
+        self.dirty = True
+        direct = 0
+        if self.connection is not None and not self.waiting and not self.spilled and (qos == 1 or not self.durable):
+            direct = min(self.outbox.room, len(messages))
+            if direct > 0:
+                self._send([Delivery(message, qos, retain, identifiers, share) for message in messages[:direct]])
+            else:
+                direct = 0
+        if direct == len(messages):
+            return
+        for message in messages[direct:] if direct else messages:
+            self.queue(Delivery(message, qos, retain, identifiers, share))
+        self.pump()
+        if self.queued > self._sessions.queue_messages_max(self) or (
+            self.waiting_bytes > settings.QUEUE_BYTES_MAX and not self.durable
+        ):
+            self._overrun()
+
+    def queue(self, delivery: Delivery) -> None:
+        """Put a message at the end of the queue."""
+        message = delivery.message
+        if (
+            self.durable
+            and message.position
+            and (
+                self.spilled
+                or len(self.waiting) >= settings.SESSION_MEMORY_MESSAGES_MAX
+                or self.waiting_bytes >= settings.SESSION_MEMORY_BYTES_MAX
+            )
+        ):
+            self.spilled.append(message.position)
+            self.spilled_options.append(delivery.qos | delivery.retain << 2)
+            return
+        self.waiting.append(delivery)
+        self.waiting_bytes += message.size
+
+    def _overrun(self) -> None:
+        """Too much waits: a durable session loses its oldest messages, and counts them; another one ends."""
+        if not self.durable:
+            if self.connection is not None:
+                self.connection.refuse(
+                    ReasonCode.QUOTA_EXCEEDED,
+                    f"{self.queued} messages wait unacknowledged; the limit is {settings.QUEUE_MESSAGES_MAX}",
+                )
+            return
+        surplus = self.queued - self._sessions.queue_messages_max(self)
+        self.dropped += surplus
+        self._sessions.dropped(self, surplus)
+        while surplus and self.waiting:
+            self._pop()
+            surplus -= 1
+        del self.spilled[:surplus]
+        del self.spilled_options[:surplus]
+
+    def _pop(self) -> Delivery:
+        delivery = self.waiting.popleft()
+        self.waiting_bytes -= delivery.message.size
+        return delivery
+
+    def pump(self) -> None:
+        """Send as much of what waits as the window allows."""
+        if self.connection is None:
+            return
+        outbox = self.outbox
+        for packet_id, flight in outbox.again():
+            self._send_again(packet_id, flight)
+        now_ns = self._sessions.now_ns() if self.waiting else 0
+        due: list[Delivery] = []
+        while self.waiting and outbox.room > len(due):
+            delivery = self._pop()
+            if delivery.message.expires_ns and delivery.message.expires_ns <= now_ns:
+                self.expired += 1
+                continue
+            due.append(delivery)
+        if due:
+            self.dirty = True
+            self._send(due)
+        if self.spilled and len(self.waiting) < settings.SESSION_MEMORY_MESSAGES_MAX // 2:
+            self._sessions.refill(self)
+
+    def _send(self, due: list[Delivery]) -> None:
+        """Give messages their identifiers and send them; those of QoS 2 only when the claim is on disk."""
+        out: list[bytes] = []
+        claimed: list[int] = []
+        for delivery in due:
+            if delivery.qos == 2 and self.durable:
+                packet_id = self.outbox.claim(delivery, 2, Stage.CLAIMED)
+                self._sessions.note(Claimed(self.client, packet_id, delivery.message.position))
+                claimed.append(packet_id)
+            else:
+                packet_id = self.outbox.claim(delivery, delivery.qos)
+                out.append(self._publish(packet_id, delivery, dup=False))
+        if out and self.connection is not None:
+            self.connection.push(b"".join(out))
+        if claimed:
+            self._sessions.when_noted(lambda: self._send_claimed(claimed))
+
+    def _send_claimed(self, claimed: list[int]) -> None:
+        out = []
+        for packet_id in claimed:
+            flight = self.outbox.flights.get(packet_id)
+            if flight is None or flight.stage is not Stage.CLAIMED or flight.item is None:
+                continue
+            flight.stage = Stage.SENT
+            if self.connection is not None:
+                out.append(self._publish(packet_id, flight.item, dup=False))
+        if out and self.connection is not None:
+            self.connection.push(b"".join(out))
+            self.connection.flush()
+
+    def _send_again(self, packet_id: int, flight: Flight[Delivery]) -> None:
+        if self.connection is None:
+            return
+        if flight.stage is Stage.RELEASED:
+            self.connection.send(Pubrel(packet_id))
+        elif flight.stage is Stage.SENT and flight.item is not None:
+            self.connection.push(self._publish(packet_id, flight.item, dup=True))
+
+    def _publish(self, packet_id: int, delivery: Delivery, dup: bool) -> bytes:
+        """The PUBLISH; nothing if it is larger than the client takes (MQTT 5 section 3.1.2.11.4: as if it was sent)."""
+        connection = self.connection
+        if connection is None:
+            return b""
+        message = delivery.message
+        properties: bytes = b""
+        topic = message.topic
+        if connection.v5:
+            if message.expires_ns or delivery.identifiers or message.properties:
+                properties = wire_properties(message, delivery.identifiers, self._sessions.now_ns())
+            topic, properties = connection.alias(topic, properties)
+        data = encode_publish(
+            topic, message.payload, delivery.qos, delivery.retain, dup, packet_id, properties, connection.version
+        )
+        if len(data) > connection.outgoing_bytes_max:
+            self.too_large += 1
+            self.outbox.drop(packet_id)
+            return b""
+        self.delivered += 1
+        return data
+
+    # What the client answers
+
+    def acknowledged(self, packet_id: int) -> None:
+        """PUBACK."""
+        if self.outbox.acknowledged(packet_id):
+            self.dirty = True
+            if self.waiting or self.spilled or not self.outbox.room:
+                self.pump()
+
+    def received(self, packet_id: int, reason: ReasonCode) -> None:
+        """PUBREC: let go of the message, on disk first if the session is durable."""
+        connection = self.connection
+        if connection is None:
+            return
+        if reason >= ReasonCode.UNSPECIFIED_ERROR:
+            if self.outbox.drop(packet_id) and self.durable:
+                self._sessions.note(Refused(self.client, packet_id))
+            self.dirty = True
+            self.pump()
+            return
+        before = self.outbox.flights.get(packet_id)
+        waits = self.durable and before is not None and before.stage < Stage.RECEIVED
+        flight = self.outbox.received(packet_id, Stage.RECEIVED if waits else Stage.RELEASED)
+        if flight is None:
+            connection.send(Pubrel(packet_id, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND))
+        elif waits:
+            self.dirty = True
+            self._sessions.note(Received(self.client, packet_id))
+            self._sessions.when_noted(lambda: self._release(packet_id, flight))
+        elif flight.stage is Stage.RELEASED:
+            connection.send(Pubrel(packet_id))
+
+    def _release(self, packet_id: int, flight: Flight[Delivery]) -> None:
+        if self.outbox.flights.get(packet_id) is not flight:
+            return
+        flight.stage = Stage.RELEASED
+        if self.connection is not None:
+            self.connection.send(Pubrel(packet_id))
+
+    def completed(self, packet_id: int) -> None:
+        """PUBCOMP."""
+        flight = self.outbox.flights.get(packet_id)
+        if flight is not None and flight.stage is Stage.RELEASED:
+            self.outbox.drop(packet_id)
+            self.dirty = True
+            self.pump()
+
+    # What the client sends with QoS 2
+
+    def released(self, packet_id: int) -> None:
+        """PUBREL: the identifier is free again; on disk first if the session is durable."""
+        connection = self.connection
+        if connection is None:
+            return
+        if self.inbox.pop(packet_id, None) is None:
+            connection.send(Pubcomp(packet_id, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND))
+            return
+        self.dirty = True
+        if not self.durable:
+            connection.send(Pubcomp(packet_id))
+            return
+        self._sessions.note(Released(self.client, packet_id))
+
+        def complete() -> None:
+            if self.connection is connection:
+                connection.send(Pubcomp(packet_id))
+
+        self._sessions.when_noted(complete)

@@ -1,0 +1,197 @@
+"""All sessions of this gateway: how they begin, go on, and end, and when their wills are published."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from allthings.gateway import settings
+from allthings.gateway.changes import Change, Ended, Opened, WillDone, WillWaits
+from allthings.gateway.session import Session
+
+if TYPE_CHECKING:
+    from allthings.gateway.collector import Collector
+    from allthings.gateway.connection import Connection
+    from allthings.gateway.deadlines import Deadlines
+    from allthings.gateway.routing import Routing
+    from allthings.mqtt.packets import Publish
+
+_LOGGER = logging.getLogger(__name__)
+_NS_PER_S = 1_000_000_000
+#: MQTT 5 section 3.1.2.11.2: this session does not expire. It is bounded by settings.SESSION_EXPIRY_S_MAX.
+NEVER_S = 0xFFFF_FFFF
+#: Wills and expiries come at most about this late.
+_LOOK_EVERY_S = 0.1
+
+
+class Sessions:
+    """By client id. `publish_will` appends a will; `refill` fetches what a session keeps in the log only."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        routing: Routing,
+        deadlines: Deadlines,
+        now_ns: Callable[[], int],
+        publish_will: Callable[[str, Publish], None],
+        refill: Callable[[Session], None],
+    ) -> None:
+        self._collector = collector
+        self._routing = routing
+        self._deadlines = deadlines
+        self._publish_will = publish_will
+        self.now_ns = now_ns
+        self.refill = refill
+        self.by_client: dict[str, Session] = {}
+        #: Clients whose sessions have ended since they were last kept (gateway.keeper).
+        self.gone: set[str] = set()
+        self.dropped_messages = 0
+        #: Unix times in ns at which something may be due, with the client that it concerns.
+        self._dues: list[tuple[int, str]] = []
+        self._looking = False
+
+    def note(self, change: Change) -> None:
+        """Store a change of a durable session."""
+        self._collector.change(change)
+
+    def when_noted(self, call: Callable[[], None]) -> None:
+        """Call it when all changes until now are on disk."""
+        self._collector.then(call)
+
+    def queue_messages_max(self, session: Session) -> int:
+        return settings.SESSION_MESSAGES_MAX if session.durable else settings.QUEUE_MESSAGES_MAX
+
+    def dropped(self, session: Session, messages: int) -> None:
+        """A durable session lost its oldest messages."""
+        if session.dropped == messages:
+            _LOGGER.warning(
+                "the session of client %r holds %d messages; from now on its oldest ones are dropped, and counted",
+                session.client,
+                settings.SESSION_MESSAGES_MAX,
+            )
+        self.dropped_messages += messages
+
+    # Begin
+
+    def open(self, client: str, clean: bool, expiry_s: int) -> tuple[Session, bool]:
+        """The session of a client that connects, and whether it was there before (session present)."""
+        expiry_s = min(expiry_s, settings.SESSION_EXPIRY_S_MAX)
+        session = self.by_client.get(client)
+        if session is not None and clean:
+            self.end(session)
+            session = None
+        present = session is not None
+        if session is None:
+            session = self.by_client[client] = Session(client, expiry_s, self)
+        durable_before = present and session.durable
+        session.expiry_s = expiry_s
+        session.dirty = True
+        if durable_before or session.durable:
+            self.note(Opened(client, expiry_s, not present))
+        self.gone.discard(client)
+        self._forget_will(session)
+        return session, present
+
+    def attach(self, session: Session, connection: Connection, window: int) -> None:
+        """The client is there, and has been told so: send what waits."""
+        session.connection = connection
+        session.left_ns = 0
+        session.outbox.connect(min(window, settings.IN_FLIGHT_MAX))
+        session.pump()
+
+    # End
+
+    def detach(self, session: Session, will_delay_s: int) -> None:
+        """The connection is gone: the will is published, now or later, and the session ends, now or later."""
+        session.connection = None
+        session.outbox.disconnect()
+        now_ns = self.now_ns()
+        session.left_ns = now_ns
+        session.dirty = True
+        delay_s = min(will_delay_s, session.expiry_s)
+        if session.will is not None and delay_s:
+            session.will_due_ns = now_ns + delay_s * _NS_PER_S
+            self.note(WillWaits(session.client, session.will_due_ns, session.will))
+            self.watch(session)
+        elif session.will is not None:
+            self._say_will(session)
+        if not session.durable:
+            self.end(session)
+        else:
+            self.watch(session)
+
+    def watch(self, session: Session) -> None:
+        """Look after an absent session's will and expiry when they are due."""
+        for due_ns in _dues(session):
+            heapq.heappush(self._dues, (due_ns, session.client))
+        if len(self._dues) > 1000 + 4 * len(self.by_client):
+            # Clients that come and go leave dues behind that mean nothing any more.
+            self._dues = [(due_ns, each.client) for each in self.by_client.values() for due_ns in _dues(each)]
+            heapq.heapify(self._dues)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._dues and not self._looking:
+            self._looking = True
+            self._deadlines.at(self._deadlines.now() + _LOOK_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        now_ns = self.now_ns()
+        while self._dues and self._dues[0][0] <= now_ns:
+            session = self.by_client.get(heapq.heappop(self._dues)[1])
+            if session is None or session.connection is not None:
+                continue
+            if session.will_due_ns and session.will_due_ns <= now_ns:
+                self._say_will(session)
+                self.note(WillDone(session.client))
+            if session.left_ns and session.left_ns + session.expiry_s * _NS_PER_S <= now_ns:
+                self.end(session)
+        self._look_again()
+
+    def _say_will(self, session: Session) -> None:
+        will, session.will, session.will_due_ns = session.will, None, 0
+        if will is not None:
+            self._publish_will(session.client, will)
+
+    def _forget_will(self, session: Session) -> None:
+        if session.will_due_ns:
+            session.will, session.will_due_ns = None, 0
+            if session.durable:
+                self.note(WillDone(session.client))
+
+    def end(self, session: Session) -> None:
+        """Forget a session, and all that waits in it [MQTT-3.1.4-4]; a will that waits is due [MQTT-3.1.3-9]."""
+        if session.ended:
+            return
+        session.ended = True
+        if self.by_client.get(session.client) is session:
+            del self.by_client[session.client]
+        if session.will_due_ns:
+            self._say_will(session)
+        for topic_filter in session.filters:
+            self._routing.remove(topic_filter, session)
+        if session.durable:
+            self.note(Ended(session.client))
+            self.gone.add(session.client)
+        self._pass_on(session)
+
+    def _pass_on(self, session: Session) -> None:
+        """What a member of a shared subscription did not finish goes to another one (section 4.8.2)."""
+        unfinished = [
+            flight.item
+            for flight in session.outbox.flights.values()
+            if flight.item is not None and flight.item.share and flight.qos == 1
+        ]
+        unfinished += [delivery for delivery in session.waiting if delivery.share]
+        for delivery in unfinished:
+            self._routing.pass_on(delivery, session)
+
+
+def _dues(session: Session) -> list[int]:
+    if session.connection is not None or not session.left_ns:
+        return []
+    expires_ns = session.left_ns + session.expiry_s * _NS_PER_S
+    return [session.will_due_ns, expires_ns] if session.will_due_ns else [expires_ns]
