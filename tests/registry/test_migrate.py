@@ -41,7 +41,7 @@ def test_names_and_rules_are_those_of_the_models(url: str, tmp_path: Path) -> No
             statement = sa.text(
                 "SELECT count(*) FROM information_schema.columns WHERE collation_name = 'C' AND table_name = 'things'"
             )
-            assert connection.execute(statement).scalar_one() == 3
+            assert connection.execute(statement).scalar_one() == 4
     inspector = sa.inspect(migrated.engine)
     for table in ("descriptions", "tokens", "sessions"):
         assert all(key["options"] == {"ondelete": "CASCADE"} for key in inspector.get_foreign_keys(table))

@@ -157,6 +157,11 @@ class SocketTransport:
         known = {"peername": self.peer, "certificate_name": self.certificate_name, "socket": self.socket}
         return known.get(name, default)
 
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+        """Whom to tell from now on. It is not told that the connection was made."""
+        self.protocol = protocol
+        self.received = protocol.data_received
+
     def is_closing(self) -> bool:
         return self._closing or self._lost
 

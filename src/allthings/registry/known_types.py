@@ -8,8 +8,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from allthings.registry.counters import versions
 from allthings.registry.database import Database
-from allthings.registry.rows import current_version
 from allthings.registry.schema import DescriptionRow, ThingRow
 from allthings.things.td import property_types
 from allthings.things.types import PropertyType
@@ -27,7 +27,7 @@ class KnownTypes:
     def read(self) -> dict[str, dict[str, PropertyType]]:
         """Thing name -> property name -> type. A changed thing makes a new dict, so an answer never changes later."""
         with self._lock, self._database.read() as session:
-            version = current_version(session)
+            version = versions(session).things
             if version != self._version:
                 self._types = self._refreshed(session)
                 self._version = version

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from allthings.registry.access import AccessRules
+from allthings.registry.audit import Audit
+from allthings.registry.counters import Versions, versions
+from allthings.registry.credentials import Credentials
 from allthings.registry.database import Database
+from allthings.registry.passwords import Passwords
+from allthings.registry.quotas import Quotas
 from allthings.registry.things import Things
 from allthings.registry.tokens import Tokens
 from allthings.registry.users import Users
@@ -17,9 +23,19 @@ class Registry:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
+        passwords = Passwords()
         self.things = Things(self._database)
-        self.users = Users(self._database)
+        self.users = Users(self._database, passwords)
         self.tokens = Tokens(self._database)
+        self.credentials = Credentials(self._database, passwords)
+        self.access = AccessRules(self._database)
+        self.quotas = Quotas(self._database)
+        self.audit = Audit(self._database)
+
+    def versions(self) -> Versions:
+        """How often things, and who may do what, have changed. Cheap: ask several times a second."""
+        with self._database.read() as session:
+            return versions(session)
 
     def migrate(self) -> None:
         """Bring the database to the newest schema. Raises RegistryNewerError, RegistryDamagedError."""

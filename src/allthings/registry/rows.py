@@ -10,17 +10,18 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from allthings.registry.schema import CounterRow, DescriptionRow, ThingRow
+from allthings.registry.counters import ACCESS, count
+from allthings.registry.schema import DescriptionRow, ThingRow
 from allthings.registry.settings import SEARCHED_MAX
 from allthings.things.errors import NotFoundError
-from allthings.things.names import valid_id, valid_thing_name
+from allthings.things.names import TENANT, valid_id, valid_thing_name
 from allthings.things.td import TD_BYTES_MAX
+from allthings.things.td.limits import STRICT_KEY, TENANT_KEY
 
 State = Literal["adopted", "discovered"]
 ADOPTED: Final[State] = "adopted"
 DISCOVERED: Final[State] = "discovered"
 _TITLE_KEY_MAX: Final = 256
-_COUNTER: Final = "things"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def td_columns(name: str, td: Mapping[str, Any]) -> dict[str, Any]:
         "title": title,
         "title_key": title.casefold()[:_TITLE_KEY_MAX],
         "search": _searchable(name, td),
+        "strict": td.get(STRICT_KEY, False),
+        "tenant": td.get(TENANT_KEY, TENANT),
     }
 
 
@@ -68,23 +71,6 @@ def encode_td(td: Mapping[str, Any]) -> str:
 def fits(encoded: str) -> bool:
     """Whether a description could also be sent back by a client."""
     return len(encoded.encode()) <= TD_BYTES_MAX
-
-
-def current_version(session: Session) -> int:
-    """The counter of all changes of things."""
-    statement = sa.select(CounterRow.value).where(CounterRow.name == _COUNTER)
-    return session.execute(statement).scalar_one()
-
-
-def next_version(session: Session) -> int:
-    """Count one more change. Writers go one after the other, so versions are seen in the order of their commits."""
-    statement = (
-        sa.update(CounterRow)
-        .where(CounterRow.name == _COUNTER)
-        .values(value=CounterRow.value + 1)
-        .returning(CounterRow.value)
-    )
-    return session.execute(statement).scalar_one()
 
 
 def find(session: Session, id_: str) -> tuple[ThingRow, str] | None:
@@ -152,6 +138,8 @@ def update(
         thing = thing_from(row, encoded)
         session.rollback()
         return thing
+    if td.get(TENANT_KEY, TENANT) != row.tenant:
+        count(session, ACCESS)
     for column, value in td_columns(row.name, td).items():
         setattr(row, column, value)
     row.state = state

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
-from allthings.things.names import ID_MAX, THING_NAME_MAX
+from allthings.things.names import ID_MAX, TENANT, TENANT_NAME_MAX, THING_NAME_MAX
+
+#: `thing:` and a name.
+SUBJECT_MAX: Final = THING_NAME_MAX + 16
 
 
 def _ordered(length: int) -> TypeEngine[str]:
@@ -26,7 +43,10 @@ class Table(DeclarativeBase):
 
 
 class CounterRow(Table):
-    """`things` counts every change of any thing. Who changes things takes this row first, so changes have one order."""
+    """`things` counts every change of any thing, `access` every change of who may do what.
+
+    Who changes something takes its row first, so changes have one order.
+    """
 
     __tablename__ = "counters"
 
@@ -35,7 +55,10 @@ class CounterRow(Table):
 
 
 class ThingRow(Table):
-    """What lists and searches need of a thing; `change` is the counter's value at its last change."""
+    """What lists, searches and the gateway need of a thing; `change` is the counter's value at its last change.
+
+    `strict` and `tenant` follow from the description's members `allthings:strict` and `allthings:tenant`.
+    """
 
     __tablename__ = "things"
     __table_args__ = (
@@ -54,6 +77,8 @@ class ThingRow(Table):
     modified_ns: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(BigInteger)
     change: Mapped[int] = mapped_column(BigInteger, index=True)
+    strict: Mapped[bool] = mapped_column(Boolean, server_default=false(), index=True)
+    tenant: Mapped[str] = mapped_column(_ordered(TENANT_NAME_MAX), server_default=TENANT)
 
 
 class DescriptionRow(Table):
@@ -68,11 +93,15 @@ class DescriptionRow(Table):
 
 
 class UserRow(Table):
+    """`stamp` is the access counter's value when the password was last changed."""
+
     __tablename__ = "users"
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     password: Mapped[str] = mapped_column(String(256))
     role: Mapped[str] = mapped_column(String(16))
+    tenant: Mapped[str] = mapped_column(_ordered(TENANT_NAME_MAX), server_default=TENANT)
+    stamp: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class SessionRow(Table):
@@ -100,3 +129,59 @@ class TokenRow(Table):
     user: Mapped[str | None] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
     label: Mapped[str] = mapped_column(String(128))
     created_ns: Mapped[int] = mapped_column(BigInteger)
+
+
+class DevicePasswordRow(Table):
+    """A password that a person chose for a device; `stamp` is the access counter's value at its last change."""
+
+    __tablename__ = "device_passwords"
+
+    thing: Mapped[str] = mapped_column(
+        _ordered(THING_NAME_MAX), ForeignKey("things.name", ondelete="CASCADE"), primary_key=True
+    )
+    password: Mapped[str] = mapped_column(String(256))
+    stamp: Mapped[int] = mapped_column(BigInteger)
+    created_ns: Mapped[int] = mapped_column(BigInteger)
+
+
+class AccessRuleRow(Table):
+    """A rule allows its subject to publish, subscribe, or both on a topic filter with placeholders."""
+
+    __tablename__ = "access_rules"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    subject: Mapped[str] = mapped_column(_ordered(SUBJECT_MAX), index=True)
+    filter: Mapped[str] = mapped_column(Text)
+    publish: Mapped[bool] = mapped_column(Boolean)
+    subscribe: Mapped[bool] = mapped_column(Boolean)
+    note: Mapped[str] = mapped_column(String(256))
+    created_ns: Mapped[int] = mapped_column(BigInteger)
+
+
+class QuotaRow(Table):
+    """How much a second one client or one tenant may send; NULL is no limit."""
+
+    __tablename__ = "quotas"
+
+    scope: Mapped[str] = mapped_column(_ordered(SUBJECT_MAX), primary_key=True)
+    messages_s: Mapped[float | None] = mapped_column(Double)
+    bytes_s: Mapped[float | None] = mapped_column(Double)
+    over: Mapped[str] = mapped_column(String(16))
+
+
+class AuditRow(Table):
+    """Something that was refused (`area` refusal) or that a person changed (`area` change)."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_area", "area", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    time_ns: Mapped[int] = mapped_column(BigInteger, index=True)
+    area: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(32))
+    who: Mapped[str] = mapped_column(Text)
+    client: Mapped[str] = mapped_column(Text)
+    address: Mapped[str] = mapped_column(Text)
+    what: Mapped[str] = mapped_column(Text)
+    why: Mapped[str] = mapped_column(Text)
+    repeated: Mapped[int] = mapped_column(BigInteger)

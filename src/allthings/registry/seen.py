@@ -11,7 +11,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from allthings.registry.rows import DISCOVERED, encode_td, fits, next_version, td_columns
+from allthings.registry.counters import THINGS, count
+from allthings.registry.rows import DISCOVERED, encode_td, fits, td_columns
 from allthings.registry.schema import DescriptionRow, ThingRow
 from allthings.registry.settings import DISCOVERED_MAX, LOOKUP_CHUNK
 from allthings.things.names import valid_property_name, valid_thing_name
@@ -43,7 +44,7 @@ def by_thing(seen: Iterable[SeenProperty]) -> dict[str, list[SeenProperty]]:
 
 def observe(session: Session, groups: Mapping[str, Sequence[SeenProperty]], now_ns: int) -> int:
     """Write what was seen; how many things have changed. If none has, nothing is changed, no version either."""
-    change = next_version(session)
+    change = count(session, THINGS)
     changed = 0
     names = iter(groups)
     while chunk := list(islice(names, LOOKUP_CHUNK)):

@@ -40,3 +40,20 @@ SESSIONS_PER_USER_MAX: Final = 100
 
 TOKEN_LABEL_MAX: Final = 128
 TOKENS_PER_SUBJECT_MAX: Final = 100
+
+ACCESS_RULES_MAX: Final = 2_000
+RULE_NOTE_MAX: Final = 256
+FILTER_BYTES_MAX: Final = 1_024
+QUOTAS_MAX: Final = 10_000
+#: A second; more is no limit at all.
+QUOTA_MAX: Final = 1e12
+
+#: Failures to show who one is, from one address (IPv6: one /64): so many at once, then one after each pause.
+ATTEMPTS_BURST: Final = 10
+ATTEMPT_EVERY_S: Final = 6.0
+ATTEMPT_ADDRESSES_MAX: Final = 10_000
+
+#: What the audit list keeps: of refusals, which strangers can cause, and of changes apart from them.
+AUDIT_ENTRIES_MAX: Final = 50_000
+AUDIT_AGE_NS: Final = 365 * _DAY_NS
+AUDIT_TEXT_MAX: Final = 512

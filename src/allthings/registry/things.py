@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from allthings.registry import rows
+from allthings.registry.counters import ACCESS, THINGS, count, versions
 from allthings.registry.database import Database
 from allthings.registry.errors import VersionConflictError
 from allthings.registry.known_types import KnownTypes
 from allthings.registry.listing import Page, Sort, list_things
 from allthings.registry.rows import ADOPTED, DISCOVERED, State, Thing
-from allthings.registry.schema import ThingRow
-from allthings.registry.seen import SeenProperty, by_thing, observe, with_inferred
+from allthings.registry.schema import AccessRuleRow, DescriptionRow, QuotaRow, ThingRow
+from allthings.registry.seen import SeenProperty, by_thing, observe, with_inferred, with_our_context
 from allthings.things.errors import BadInputError, ConflictError
 from allthings.things.names import (
     ID_PREFIX,
@@ -29,7 +30,8 @@ from allthings.things.names import (
     valid_id,
     valid_thing_name,
 )
-from allthings.things.td import check_td, confirm_changed, merge_patch, without_forms
+from allthings.things.td import check_td, confirm_changed, merge_patch, property_types, without_forms
+from allthings.things.td.limits import STRICT_KEY, TENANT_KEY
 from allthings.things.types import PropertyType
 
 __all__ = ["Page", "SeenProperty", "Sort", "State", "Thing", "Things"]
@@ -86,11 +88,21 @@ class Things:
     def version(self) -> int:
         """A number that grows with every change of any thing, in whatever process."""
         with self._database.read() as session:
-            return rows.current_version(session)
+            return versions(session).things
 
     def all_types(self) -> dict[str, dict[str, PropertyType]]:
         """The types of all properties of all things by name. Cheap to call; not to be changed by the caller."""
         return self._known_types.read()
+
+    def strict_types(self) -> dict[str, dict[str, PropertyType]]:
+        """The types of all properties of the things that are strict, by name."""
+        statement = (
+            sa.select(ThingRow.name, DescriptionRow.td)
+            .join(DescriptionRow, DescriptionRow.thing == ThingRow.name)
+            .where(ThingRow.strict)
+        )
+        with self._database.read() as session:
+            return {name: property_types(msgspec.json.decode(td)) for name, td in session.execute(statement)}
 
     def create(self, td: Any, now_ns: int, name: str | None = None) -> Thing:
         """Add a thing. Without an id it gets a random one; without a name, one that follows from the id or title.
@@ -106,7 +118,7 @@ class Things:
         td.setdefault("id", id_from_name(name) if name else uuid.uuid4().urn)
 
         def change(session: Session) -> Thing:
-            number = rows.next_version(session)
+            number = count(session, THINGS)
             found = rows.find(session, td["id"])
             if found and found[0].id == td["id"] and found[0].state != DISCOVERED:
                 raise ConflictError(f"a thing with the id {td['id']} exists already: change it with PUT or PATCH")
@@ -122,7 +134,7 @@ class Things:
         td = _check_client_td(td)
 
         def change(session: Session) -> tuple[Thing, bool]:
-            number = rows.next_version(session)
+            number = count(session, THINGS)
             found = rows.find(session, id_)
             if found is None:
                 if version is not None:
@@ -143,7 +155,7 @@ class Things:
             raise BadInputError("a merge patch of a thing is a JSON object")
 
         def change(session: Session) -> Thing:
-            number = rows.next_version(session)
+            number = count(session, THINGS)
             row, old = rows.require(session, id_)
             td = _check_client_td(merge_patch(msgspec.json.decode(old), merge))
             patched = _checked_change(row, old, td, version)
@@ -156,7 +168,7 @@ class Things:
         """A person wants this discovered thing, perhaps under another title. Raises NotFoundError."""
 
         def change(session: Session) -> Thing:
-            number = rows.next_version(session)
+            number = count(session, THINGS)
             row, old = rows.require(session, id_)
             td = msgspec.json.decode(old)
             if title is not None:
@@ -166,13 +178,16 @@ class Things:
         return self._database.write(change)
 
     def remove(self, id_: str, version: int | None = None) -> None:
-        """Remove a thing with its tokens; its readings stay in the history. Raises NotFoundError."""
+        """Remove a thing with its credentials, rules and quotas; its readings stay. Raises NotFoundError."""
 
         def change(session: Session) -> None:
-            rows.next_version(session)
+            count(session, THINGS)
+            count(session, ACCESS)
             row, _ = rows.require(session, id_)
             _check_version(row, version)
             session.execute(sa.delete(ThingRow).where(ThingRow.name == row.name))
+            session.execute(sa.delete(AccessRuleRow).where(AccessRuleRow.subject == f"thing:{row.name}"))
+            session.execute(sa.delete(QuotaRow).where(QuotaRow.scope == f"thing:{row.name}"))
 
         self._database.write(change)
 
@@ -191,7 +206,8 @@ def _check_client_td(td: Any) -> dict[str, Any]:
     """A description as a client sends it, checked, without what the platform adds when it serves one."""
     if isinstance(td, dict):
         td = without_forms({key: value for key, value in td.items() if key != _REGISTRATION})
-    return check_td(td)
+    td = check_td(td)
+    return with_our_context(td) if STRICT_KEY in td or TENANT_KEY in td else td
 
 
 def _check_version(row: ThingRow, version: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -10,16 +11,18 @@ from typing import Final, Literal
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from allthings.registry.counters import ACCESS, count
 from allthings.registry.database import Database
 from allthings.registry.digests import digest, new_secret
 from allthings.registry.schema import ThingRow, TokenRow, UserRow
 from allthings.registry.settings import TOKEN_LABEL_MAX, TOKENS_PER_SUBJECT_MAX
-from allthings.registry.users import User
+from allthings.registry.users import User, user_from
 from allthings.things.errors import BadInputError, LimitExceededError, NotFoundError
 from allthings.things.names import valid_id, valid_thing_name
 
 Kind = Literal["device", "api"]
 _PREFIXES: Final[dict[Kind, str]] = {"device": "atd", "api": "ata"}
+_TOKEN: Final = re.compile(r"(atd|ata)_[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class Token:
     label: str
     created_ns: int
     secret: str = ""
+
+
+def looks_like_token(secret: str) -> bool:
+    """Whether it has a token's form, so that checking it as a password would be a waste."""
+    return _TOKEN.fullmatch(secret) is not None
 
 
 class Tokens:
@@ -52,8 +60,8 @@ class Tokens:
 
         def change(session: Session) -> Token:
             name = _subject(session, kind, subject)
-            count = sa.select(sa.func.count()).select_from(TokenRow).where(_belongs_to(kind, name))
-            if session.execute(count).scalar_one() >= TOKENS_PER_SUBJECT_MAX:
+            existing = sa.select(sa.func.count()).select_from(TokenRow).where(_belongs_to(kind, name))
+            if session.execute(existing).scalar_one() >= TOKENS_PER_SUBJECT_MAX:
                 raise LimitExceededError(
                     f"{name} has {TOKENS_PER_SUBJECT_MAX} tokens already: revoke those that are not used"
                 )
@@ -83,7 +91,7 @@ class Tokens:
             return None
         with self._database.read() as session:
             user = session.get(UserRow, row.user)
-            return User(user.name, "admin" if user.role == "admin" else "viewer") if user else None
+            return user_from(user) if user else None
 
     def list(self, subject: str | None = None, *, kind: Kind | None = None) -> list[Token]:
         """Tokens without their secrets, oldest first; those of one thing (by name) or user, of one kind."""
@@ -96,16 +104,18 @@ class Tokens:
         with self._database.read() as session:
             return [_token(row) for row in session.scalars(statement)]
 
-    def revoke(self, id_: str) -> None:
-        """The token is worth nothing from now on. Raises NotFoundError."""
+    def revoke(self, id_: str) -> Token:
+        """The token is worth nothing from now on; what it was. Raises NotFoundError."""
 
-        def change(session: Session) -> None:
+        def change(session: Session) -> Token:
+            count(session, ACCESS)
             row = session.get(TokenRow, id_) if id_.isalnum() else None
             if row is None:
                 raise NotFoundError(f"there is no token with the id {id_[:64]!r}")
             session.delete(row)
+            return _token(row)
 
-        self._database.write(change)
+        return self._database.write(change)
 
     def _find(self, kind: Kind, secret: str) -> TokenRow | None:
         """The index is searched by digest, whose timing tells nothing of the secret; then compared in full."""

@@ -11,12 +11,16 @@ from urllib.parse import unquote
 THING_NAME_MAX: Final = 128
 PROPERTY_NAME_MAX: Final = 128
 ID_MAX: Final = 512
+TENANT_NAME_MAX: Final = 64
+#: Whose a thing or a user is where nothing else is said.
+TENANT: Final = "main"
 
 #: `{thing}` in topics and the key of all readings.
 THING_NAME: Final = re.compile(rf"[A-Za-z0-9._:-]{{1,{THING_NAME_MAX}}}")
 #: Ids of things that had none, or that were discovered, start with this.
 ID_PREFIX: Final = "urn:allthings:"
 
+_TENANT_NAME: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{TENANT_NAME_MAX}}}")
 _FORBIDDEN_IN_PROPERTY: Final = re.compile(r"[\x00-\x1f\x7f-\x9f/\ud800-\udfff]")
 _NOT_OF_A_NAME: Final = re.compile(r"[^A-Za-z0-9._:]+")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f\x7f<>\"{}|\\^`]+")
@@ -30,6 +34,11 @@ def valid_thing_name(name: object) -> bool:
 def valid_property_name(name: object) -> bool:
     """Whether this can name a property, action or event: 1 to 128 characters, no `/`, no control characters."""
     return isinstance(name, str) and 1 <= len(name) <= PROPERTY_NAME_MAX and _FORBIDDEN_IN_PROPERTY.search(name) is None
+
+
+def valid_tenant(name: str) -> bool:
+    """Whether this can name a tenant: 1 to 64 letters, digits, `. _ -`."""
+    return _TENANT_NAME.fullmatch(name) is not None
 
 
 def valid_id(id_: object) -> bool:

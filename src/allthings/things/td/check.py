@@ -8,21 +8,24 @@ from typing import Any, Final
 import msgspec
 
 from allthings.things.errors import BadInputError, LimitExceededError
-from allthings.things.names import ID_MAX, valid_id
+from allthings.things.names import ID_MAX, TENANT_NAME_MAX, valid_id, valid_tenant
 from allthings.things.td.affordances import check_affordances, check_forms, check_links
 from allthings.things.td.data_schema import check_data_schemas
 from allthings.things.td.limits import (
     CONTEXT_1_0,
     CONTEXT_1_1,
     DESCRIPTION_MAX,
+    STRICT_KEY,
     TD_BYTES_MAX,
     TD_DEPTH_MAX,
+    TENANT_KEY,
     THING_MODEL,
     TITLE_MAX,
 )
 from allthings.things.td.problems import (
     Check,
     Problems,
+    boolean,
     check_terms,
     date_time,
     is_object,
@@ -134,6 +137,11 @@ def _version(value: Any, pointer: str, problems: Problems) -> None:
         check_terms(value, {"instance": text(TITLE_MAX), "model": text(TITLE_MAX)}, pointer, problems)
 
 
+def _tenant(value: Any, pointer: str, problems: Problems) -> None:
+    if not isinstance(value, str) or not valid_tenant(value):
+        problems.add(pointer, f"must be 1 to {TENANT_NAME_MAX} letters, digits and . _ -, not {shown(value)}")
+
+
 def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -153,4 +161,6 @@ _THING: Final[dict[str, Check]] = {
     "profile": one_or_many(reference),
     "schemaDefinitions": check_data_schemas,
     "uriVariables": check_data_schemas,
+    STRICT_KEY: boolean,
+    TENANT_KEY: _tenant,
 }

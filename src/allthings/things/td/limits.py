@@ -20,3 +20,8 @@ CONTEXT_1_0: Final = "https://www.w3.org/2019/wot/td/v1"
 #: Members of ours in a TD are `allthings:…`.
 CONTEXT_OURS: Final = {"allthings": "https://allthings.example/ns#"}
 THING_MODEL: Final = "tm:ThingModel"
+
+#: true: what the description forbids is refused by the gateway instead of kept as a reject.
+STRICT_KEY: Final = "allthings:strict"
+#: Whose thing it is, for quotas and access rules; `names.TENANT` where nothing is said.
+TENANT_KEY: Final = "allthings:tenant"
