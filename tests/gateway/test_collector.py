@@ -25,7 +25,9 @@ class Device:
 async def collect(log: Log, fill: object) -> tuple[Collector, list[tuple[list[Run], list[bytes]]], list[bool]]:
     stored: list[tuple[list[Run], list[bytes]]] = []
     pressed: list[bool] = []
-    collector = Collector(log, "test", lambda: 5, lambda *block: stored.append(block), pressed.append, print)
+    collector = Collector(
+        log, "test", lambda: 5, lambda runs, payloads, *_: stored.append((runs, payloads)), pressed.append, print
+    )
     fill(collector)  # type: ignore[operator]
     running = asyncio.create_task(collector.run())
     collector.stop()

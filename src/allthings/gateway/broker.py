@@ -9,17 +9,34 @@ from collections.abc import Callable
 
 from allthings.gateway import settings
 from allthings.gateway.access import Credentials
+from allthings.gateway.changes import Opened, Subscribed, Taken, Unsubscribed
 from allthings.gateway.collector import Collector, Run
 from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
-from allthings.gateway.retained import Retained
+from allthings.gateway.messages import Message, split_expiry, wire_properties
+from allthings.gateway.refill import Refill
+from allthings.gateway.retained import Retained, RetainedMessage
+from allthings.gateway.routing import Messages, Routing
+from allthings.gateway.session import Session, Subscription
+from allthings.gateway.sessions import NEVER_S, Sessions
 from allthings.gateway.statistics import Statistics
-from allthings.gateway.subscriptions import Subscription, Subscriptions
 from allthings.log.block import FLAG_RETAIN
 from allthings.log.stream import Log
 from allthings.mqtt.errors import ProtocolError
-from allthings.mqtt.filters import check_topic_filter, decode_topic_name
-from allthings.mqtt.packets import Connect, Puback, Publish, Suback, Subscribe, Unsuback, Unsubscribe
+from allthings.mqtt.filters import check_topic_filter, decode_topic_name, split_share
+from allthings.mqtt.packets import (
+    Connect,
+    Disconnect,
+    Puback,
+    Publish,
+    Pubrec,
+    Suback,
+    Subscribe,
+    Unsuback,
+    Unsubscribe,
+)
+from allthings.mqtt.packets import Subscription as Request
+from allthings.mqtt.packets.publish import encode_publish
 from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties, encode_raw
 from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.scanner import Run as WireRun
@@ -35,16 +52,26 @@ class Broker:
     def __init__(self, log: Log, source: str, now_ns: Callable[[], int], credentials: Credentials) -> None:
         self._credentials = credentials
         self._loop = asyncio.get_running_loop()
+        self._now_ns = now_ns
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pushed: list[Connection] = []
         self.connections: set[Connection] = set()
         self.clients: dict[str, Connection] = {}
-        self.subscriptions = Subscriptions()
+        self.routing = Routing()
         self.retained = Retained()
+        #: The `$SYS` topics (gateway.system).
+        self.system = Retained()
         self.statistics = Statistics()
         self.deadlines = Deadlines(self._loop)
         self._holds: set[str] = set()
+        #: The sequence up to which blocks of others have been handed on.
+        self.followed = 0
         self.collector = Collector(
             log, source, now_ns, self._stored, lambda on: self.hold("waiting for the log", on), self._trouble
+        )
+        self.refill = Refill(log)
+        self.sessions = Sessions(
+            self.collector, self.routing, self.deadlines, now_ns, self._publish_will, self.refill.begin
         )
 
     # Connections come and go
@@ -62,22 +89,18 @@ class Broker:
             connection.abort()
 
     def closed(self, connection: Connection) -> None:
-        """A socket is gone: forget it, and publish its will if it did not say goodbye."""
+        """A socket is gone: its session may stay, its will is due if it did not say goodbye."""
         self.connections.discard(connection)
         if self.clients.get(connection.client) is connection:
             del self.clients[connection.client]
-        for topic_filter in connection.filters:
-            self.subscriptions.remove(topic_filter, connection)
-        connection.filters.clear()
-        self._publish_will(connection)
+        session = connection.session
+        if session is not None and session.connection is connection:
+            self.sessions.detach(session, connection.will_delay_s)
 
-    def _publish_will(self, connection: Connection) -> None:
-        will, connection.will = connection.will, None
-        if will is None:
-            return
+    def _publish_will(self, client: str, will: Publish) -> None:
         flags = will.qos | (FLAG_RETAIN if will.retain else 0)
         properties = encode_raw(will.properties, Carrier.PUBLISH) or None
-        self.collector.add(will.topic, will.payload, flags, connection.client, properties)
+        self.collector.add(will.topic, will.payload, flags, client, properties)
 
     def check(self, connection: Connection, packet: Connect) -> None:
         """Find out who connects, then accept or refuse."""
@@ -89,7 +112,7 @@ class Broker:
         if packet.properties.authentication_method is not None:
             connection.refuse(ReasonCode.BAD_AUTHENTICATION_METHOD, "enhanced authentication is not offered here")
             return
-        principal = await self._credentials.check(packet.user_name, packet.password, connection.certificate_name)
+        principal = await self._credentials.check(packet.user_name, packet.password)
         if connection not in self.connections:
             return
         if principal is None:
@@ -100,22 +123,9 @@ class Broker:
             return
         connection.principal = principal
         will = packet.will
-        if will is not None:
-            if will.qos > 1:
-                connection.refuse(ReasonCode.QOS_NOT_SUPPORTED, "a will of QoS 2; at most QoS 1 is offered")
-                return
-            if not principal.may_publish(will.topic):
-                connection.refuse(
-                    ReasonCode.NOT_AUTHORIZED, f"{principal.name} may not publish its will to {will.topic}"
-                )
-                return
-            connection.will = Publish(
-                topic=will.topic,
-                payload=will.payload,
-                qos=will.qos,
-                retain=will.retain,
-                properties=_forwarded(will.properties),
-            )
+        if will is not None and not principal.may_publish(will.topic):
+            connection.refuse(ReasonCode.NOT_AUTHORIZED, f"{principal.name} may not publish its will to {will.topic}")
+            return
         self._accept(connection, packet)
 
     def _accept(self, connection: Connection, packet: Connect) -> None:
@@ -124,27 +134,60 @@ class Broker:
         if other is not None:
             other.refuse(ReasonCode.SESSION_TAKEN_OVER, "another connection uses this client id")
         self.clients[client] = connection
+        connection.client = client
+        expiry_s = 0 if packet.clean_start else NEVER_S
+        if connection.v5:
+            expiry_s = packet.properties.session_expiry_interval or 0
+        session, present = self.sessions.open(client, packet.clean_start, expiry_s)
+
+        def finish() -> None:
+            if connection in self.connections and self.clients.get(client) is connection:
+                self._welcome(connection, packet, session, present)
+            elif client not in self.clients and session.connection is None:
+                self.sessions.detach(session, 0)
+
+        if session.durable or present:
+            self.sessions.when_noted(finish)
+        else:
+            finish()
+
+    def _welcome(self, connection: Connection, packet: Connect, session: Session, present: bool) -> None:
+        asked = packet.properties
         keepalive_s = packet.keep_alive_s
         answer = NO_PROPERTIES
         if connection.v5:
             if keepalive_s == 0 or keepalive_s > settings.KEEPALIVE_S_MAX:
                 keepalive_s = settings.KEEPALIVE_S_MAX
             answer = Properties(
-                # Sessions end with their connection (section 3.2.2.3.2).
-                session_expiry_interval=0 if packet.properties.session_expiry_interval else None,
+                session_expiry_interval=None
+                if session.expiry_s == (asked.session_expiry_interval or 0)
+                else session.expiry_s,
                 receive_maximum=settings.RECEIVE_MAXIMUM,
-                maximum_qos=1,
                 maximum_packet_size=settings.PACKET_BYTES_MAX,
-                assigned_client_identifier=None if packet.client_id else client,
+                topic_alias_maximum=settings.TOPIC_ALIASES_MAX,
+                assigned_client_identifier=None if packet.client_id else connection.client,
                 server_keep_alive=None if keepalive_s == packet.keep_alive_s else keepalive_s,
-                subscription_identifier_available=False,
-                shared_subscription_available=False,
             )
         connection.keepalive_s = keepalive_s
         self.statistics.connects += 1
         if keepalive_s:
             self._watch(connection)
-        connection.accepted(packet, client, answer, session_present=False)
+        will = packet.will
+        session.will = None
+        if will is not None:
+            connection.will_delay_s = will.properties.will_delay_interval or 0
+            session.will = Publish(
+                topic=will.topic,
+                payload=will.payload,
+                qos=will.qos,
+                retain=will.retain,
+                # It has no packet identifier until it goes to somebody.
+                packet_id=0,
+                properties=_forwarded(will.properties),
+            )
+        connection.accepted(packet, session, answer, present)
+        self.sessions.attach(session, connection, asked.receive_maximum or 65535)
+        connection.go_on()
         connection.hold_reading(bool(self._holds))
 
     def _watch(self, connection: Connection) -> None:
@@ -172,8 +215,22 @@ class Broker:
         _LOGGER.info("client %r at %s: %s (0x%02x)", connection.client, connection.address, why, reason)
         self.deadlines.at(self._loop.time() + _CLOSE_WITHIN_S, connection.abort)
         if reason == ReasonCode.SESSION_TAKEN_OVER:
-            # The newcomer has the name now; the old connection's subscriptions end at once.
+            # The newcomer has the name now; what the old connection had ends at once.
             self.closed(connection)
+
+    def left(self, connection: Connection, packet: Disconnect) -> None:
+        """DISCONNECT: without a will unless it asks for it, and perhaps with another expiry."""
+        session = connection.session
+        if session is None:
+            return
+        expiry_s = packet.properties.session_expiry_interval
+        if expiry_s is not None and expiry_s != session.expiry_s:
+            if not session.expiry_s:
+                raise ProtocolError("DISCONNECT gives a session an expiry that had none", "MQTT 5 section 3.14.2.2.2")
+            session.expiry_s = min(expiry_s, settings.SESSION_EXPIRY_S_MAX)
+            self.collector.change(Opened(session.client, session.expiry_s, clean=False))
+        if packet.reason_code == ReasonCode.NORMAL_DISCONNECTION:
+            session.will = None
 
     # Publishing
 
@@ -204,21 +261,24 @@ class Broker:
         if not connection.v5 or not run.identifiers:
             connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
             return
+        answer = Puback if run.first >> 1 & 3 == 1 else Pubrec
         for identifier in run.identifiers:
             connection.send(
-                Puback(
+                answer(
                     packet_id=int.from_bytes(identifier),
                     reason_code=ReasonCode.NOT_AUTHORIZED,
                     properties=Properties(reason_string=why[:1024]),
                 )
             )
 
-    def publish(self, connection: Connection, packet: Publish) -> None:
+    def publish(self, connection: Connection, session: Session, packet: Publish) -> None:
         """A PUBLISH that took the long way: with properties, DUP or QoS 2."""
-        if packet.qos > 1:
-            raise ProtocolError("QoS 2; at most QoS 1 is offered", "MQTT-3.2.2-11", ReasonCode.QOS_NOT_SUPPORTED)
-        if packet.properties.topic_alias is not None:
-            raise ProtocolError("a topic alias; none are offered", "MQTT-3.2.2-18", ReasonCode.TOPIC_ALIAS_INVALID)
+        packet = connection.resolve_alias(packet)
+        if packet.qos == 2 and (stored := session.inbox.get(packet.packet_id)) is not None:
+            # The same message again [MQTT-4.3.3-10]; if it is not on disk yet, its PUBREC is still to come.
+            if stored:
+                connection.send(Pubrec(packet.packet_id))
+            return
         raw = packet.topic.encode()
         topic = connection.topics.get(raw) or self.learn_topic(connection, raw)
         identifier = packet.packet_id.to_bytes(2) if packet.qos else None
@@ -229,74 +289,169 @@ class Broker:
         connection.received += 1
         flags = packet.qos | (FLAG_RETAIN if packet.retain else 0)
         properties = encode_raw(_forwarded(packet.properties), Carrier.PUBLISH) or None
+        if packet.qos == 2:
+            self._take_once(connection, session, packet.packet_id)
+            identifier = None
+        elif packet.qos:
+            connection.count_unacknowledged(1)
         self.collector.add(topic, packet.payload, flags, connection.client, properties, connection, identifier)
+        if packet.qos == 2 and session.durable:
+            self.collector.change(Taken(session.client, packet.packet_id))
 
-    def _stored(self, runs: list[Run], payloads: list[bytes]) -> None:
+    def _take_once(self, connection: Connection, session: Session, packet_id: int) -> None:
+        if connection.v5 and len(session.inbox) >= settings.RECEIVE_MAXIMUM:
+            raise ProtocolError(
+                f"more than {settings.RECEIVE_MAXIMUM} messages of QoS 2 that are not completed",
+                "MQTT 5 section 3.3.4",
+                ReasonCode.RECEIVE_MAXIMUM_EXCEEDED,
+            )
+        session.inbox[packet_id] = False
+
+        def stored() -> None:
+            if session.inbox.get(packet_id) is False:
+                session.inbox[packet_id] = True
+                session.dirty = True
+                if session.connection is not None:
+                    session.connection.send(Pubrec(packet_id))
+
+        self.collector.then(stored)
+
+    def _stored(self, runs: list[Run], payloads: list[bytes], position: int, first_ns: int) -> None:
         """A block is in the log: now its messages go to subscribers, and retained ones are kept."""
-        listening = bool(self.subscriptions)
+        listening = bool(self.routing)
         at = 0
-        for topic, _, flags, properties, count, publisher in runs:
+        for topic, client, flags, properties, count, _ in runs:
             if listening or flags & FLAG_RETAIN:
                 some = payloads[at : at + count]
-                retain = bool(flags & FLAG_RETAIN)
-                if retain:
-                    self.retained.keep(topic, some[-1], flags & 3, properties)
-                self.statistics.delivered += self.subscriptions.deliver(
-                    topic, some, flags & 3, retain, properties, publisher
-                )
+                self.route(topic, client, some, flags, properties, position + at, first_ns + at)
             at += count
+        self.flush()
+
+    def route(
+        self,
+        topic: str,
+        client: str,
+        payloads: list[bytes],
+        flags: int,
+        properties: bytes | None,
+        position: int,
+        received_ns: int,
+        *,
+        followed: bool = False,
+    ) -> None:
+        """Hand on messages of one topic that follow each other in the log, the first one at `position`."""
+        retain = bool(flags & FLAG_RETAIN)
+        if retain:
+            last = len(payloads) - 1
+            self.retained.keep(
+                topic, RetainedMessage(payloads[last], flags & 3, properties, received_ns + last, position + last)
+            )
+
+        def make() -> Messages:
+            return Messages(topic, payloads, flags & 3, retain, properties, position, received_ns, followed)
+
+        self.statistics.delivered += self.routing.deliver(topic, client, make)
+
+    def pushed(self, connection: Connection) -> None:
+        """A connection has something to write: it is written at the end of this turn of the loop, all at once."""
+        if not self._pushed:
+            self._loop.call_soon(self.flush)
+        self._pushed.append(connection)
+
+    def flush(self) -> None:
+        """Write what was pushed."""
+        pushed, self._pushed = self._pushed, []
+        for connection in pushed:
+            connection.flush()
 
     # Subscribing
 
-    def subscribe(self, connection: Connection, packet: Subscribe) -> None:
+    def subscribe(self, connection: Connection, session: Session, packet: Subscribe) -> None:
         """SUBSCRIBE: take what is allowed, answer each filter, send what is retained."""
-        if packet.properties.subscription_identifier:
-            raise ProtocolError(
-                "a subscription identifier; none are offered",
-                "MQTT 5 section 3.2.2.3.12",
-                ReasonCode.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED,
-            )
+        identifier = packet.properties.subscription_identifier[0] if packet.properties.subscription_identifier else 0
         reasons: list[ReasonCode] = []
-        retained: list[tuple[str, int]] = []
+        retained: list[Request] = []
         for request in packet.subscriptions:
             topic_filter = request.topic_filter
-            reason = self._check_filter(connection, topic_filter)
+            reason = self._check_filter(connection, session, topic_filter)
             if reason is None:
-                qos = min(request.qos, 1)
-                reason = ReasonCode(qos)
-                new = self.subscriptions.add(
-                    topic_filter, Subscription(connection, qos, request.no_local, request.retain_as_published)
+                reason = ReasonCode(request.qos)
+                subscription = Subscription(
+                    session, request.qos, request.no_local, request.retain_as_published, identifier
                 )
-                connection.filters[topic_filter] = qos
+                new = self.routing.add(topic_filter, subscription)
+                session.filters[topic_filter] = subscription
+                session.dirty = True
+                if session.durable:
+                    self.collector.change(
+                        Subscribed(
+                            *(session.client, topic_filter, request.qos, request.no_local),
+                            *(request.retain_as_published, identifier),
+                        )
+                    )
                 if request.retain_handling == 0 or (request.retain_handling == 1 and new):
-                    retained.append((topic_filter, qos))
+                    retained.append(request)
             reasons.append(reason)
-        connection.send(Suback(packet_id=packet.packet_id, reason_codes=tuple(reasons)))
-        for topic_filter, qos in retained:
-            self.retained.send(connection, topic_filter, qos)
 
-    def _check_filter(self, connection: Connection, topic_filter: str) -> ReasonCode | None:
-        if topic_filter.startswith("$share/"):
-            return ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
+        def answer() -> None:
+            if session.connection is connection:
+                connection.send(Suback(packet_id=packet.packet_id, reason_codes=tuple(reasons)))
+                for request in retained:
+                    self._send_retained(connection, session, request, identifier)
+
+        if session.durable:
+            self.collector.then(answer)
+        else:
+            answer()
+
+    def _check_filter(self, connection: Connection, session: Session, topic_filter: str) -> ReasonCode | None:
         try:
             check_topic_filter(topic_filter)
         except ProtocolError as error:
             return error.reason
-        if not connection.principal.may_subscribe(topic_filter):
+        if not connection.principal.may_subscribe(split_share(topic_filter)[1]):
             return ReasonCode.NOT_AUTHORIZED
-        if len(connection.filters) >= settings.SUBSCRIPTIONS_MAX and topic_filter not in connection.filters:
+        if len(session.filters) >= settings.SUBSCRIPTIONS_MAX and topic_filter not in session.filters:
             return ReasonCode.QUOTA_EXCEEDED
         return None
 
-    def unsubscribe(self, connection: Connection, packet: Unsubscribe) -> None:
+    def _send_retained(self, connection: Connection, session: Session, request: Request, identifier: int) -> None:
+        """What is retained, marked as such [MQTT-3.3.1-8]; nothing for shared subscriptions (section 4.8.2)."""
+        share, topic_filter = split_share(request.topic_filter)
+        if share:
+            return
+        now_ns = self._now_ns()
+        identifiers = (identifier,) if identifier else ()
+        for topic, kept in self.retained.match(topic_filter) + self.system.match(topic_filter):
+            properties, expires_ns = split_expiry(kept.properties, kept.received_ns)
+            if expires_ns and expires_ns <= now_ns:
+                self.retained.forget(topic)
+                continue
+            message = Message(topic.encode(), kept.payload, properties, expires_ns, kept.position)
+            qos = min(kept.qos, request.qos)
+            if qos:
+                session.deliver([message], qos, True, identifiers)
+            else:
+                wire = wire_properties(message, identifiers, now_ns)
+                packet = encode_publish(message.topic, kept.payload, 0, True, False, 0, wire, connection.version)
+                connection.deliver_once([packet])
+
+    def unsubscribe(self, connection: Connection, session: Session, packet: Unsubscribe) -> None:
         """UNSUBSCRIBE: messages that are on their way may still come [MQTT-3.10.4-2]."""
         reasons = []
         for topic_filter in packet.topic_filters:
-            there = connection.filters.pop(topic_filter, None) is not None
+            there = session.filters.pop(topic_filter, None) is not None
             if there:
-                self.subscriptions.remove(topic_filter, connection)
+                self.routing.remove(topic_filter, session)
+                session.dirty = True
+                if session.durable:
+                    self.collector.change(Unsubscribed(session.client, topic_filter))
             reasons.append(ReasonCode.SUCCESS if there else ReasonCode.NO_SUBSCRIPTION_EXISTED)
-        connection.send(Unsuback(packet_id=packet.packet_id, reason_codes=tuple(reasons)))
+        answer = Unsuback(packet_id=packet.packet_id, reason_codes=tuple(reasons))
+        if session.durable:
+            self.collector.then(lambda: connection.send(answer))
+        else:
+            connection.send(answer)
 
     # Flow
 
@@ -317,7 +472,8 @@ class Broker:
     def shut_down(self) -> None:
         """Tell all clients that the server stops. Wills are kept: the devices are not gone, we are."""
         for connection in tuple(self.connections):
-            connection.will = None
+            if connection.session is not None:
+                connection.session.will = None
             connection.refuse(ReasonCode.SERVER_SHUTTING_DOWN, "the gateway stops")
 
 

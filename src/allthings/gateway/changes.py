@@ -84,17 +84,7 @@ class WillDone(msgspec.Struct, frozen=True, tag="willdone", array_like=True):
 
 
 Change = (
-    Opened
-    | Ended
-    | Subscribed
-    | Unsubscribed
-    | Taken
-    | Released
-    | Claimed
-    | Received
-    | Refused
-    | WillWaits
-    | WillDone
+    Opened | Ended | Subscribed | Unsubscribed | Taken | Released | Claimed | Received | Refused | WillWaits | WillDone
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

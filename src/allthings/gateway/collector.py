@@ -82,7 +82,9 @@ class _Gathering:
             client_of, flags = np.repeat(client_of, counts), np.repeat(flags, counts)
             topics = [run.topic for run in self.runs for _ in range(run.messages)]
         client_column = pa.DictionaryArray.from_arrays(client_of, pa.array(list(clients)))
-        received = pa.array(np.arange(self.first_ns, self.first_ns + self.messages)).view(block.MESSAGES.field("received").type)
+        received = pa.array(np.arange(self.first_ns, self.first_ns + self.messages)).view(
+            block.MESSAGES.field("received").type
+        )
         return pa.RecordBatch.from_arrays(
             [
                 received,
@@ -292,9 +294,7 @@ class Collector:
             self.bytes += gathering.bytes
             for acknowledged, identifiers in gathering.acknowledgements.items():
                 acknowledged.acknowledge(identifiers)
-            self._stored(
-                gathering.runs, gathering.payloads, block.position(self.sequence, 0), gathering.first_ns
-            )
+            self._stored(gathering.runs, gathering.payloads, block.position(self.sequence, 0), gathering.first_ns)
             for call in gathering.then:
                 call()
             if self._under_pressure and not self._gathering.messages > settings.WAITING_MESSAGES_MAX // 2:

@@ -11,12 +11,15 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from allthings.gateway import collector, settings
 from allthings.gateway.access import ANYONE, Principal
-from allthings.gateway.outgoing import Outgoing
+from allthings.gateway.messages import Message, wire_properties
 from allthings.mqtt.codec import decode, encode
 from allthings.mqtt.errors import MalformedPacketError, MqttError, ProtocolError, UnsupportedVersionError
 from allthings.mqtt.packets import (
+    Auth,
     Connack,
     Connect,
     Disconnect,
@@ -24,11 +27,15 @@ from allthings.mqtt.packets import (
     Pingreq,
     Pingresp,
     Puback,
+    Pubcomp,
     Publish,
+    Pubrec,
+    Pubrel,
     Subscribe,
     Unsubscribe,
 )
 from allthings.mqtt.packets.acknowledgements import encode_puback_run
+from allthings.mqtt.packets.publish import encode_publish
 from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.reasons import ReasonCode, connack_return_code
 from allthings.mqtt.scanner import Run, frame, scan
@@ -36,6 +43,7 @@ from allthings.mqtt.versions import V3, V5, Sender, Version
 
 if TYPE_CHECKING:
     from allthings.gateway.broker import Broker
+    from allthings.gateway.session import Session
 
 
 class _Plain(NamedTuple):
@@ -74,12 +82,18 @@ class Connection(asyncio.Protocol):
         self.address = ""
         self.certificate_name = ""
         self.principal: Principal = ANYONE
-        self.will: Publish | None = None
+        self.session: Session | None = None
+        self.will_delay_s = 0
         self.keepalive_s = 0
         self.heard = 0.0
         self.topics: dict[bytes, str] = {}
-        self.filters: dict[str, int] = {}
-        self.outgoing: Outgoing | None = None
+        #: What the client takes: packets of this size, and so many topic aliases.
+        self.outgoing_bytes_max = 2**32
+        self.aliases_max = 0
+        self._aliases_out: dict[bytes, int] = {}
+        self._aliases_in: dict[int, str] = {}
+        self._out: list[bytes] = []
+        self._unacknowledged = 0
         self.dropped = 0
         self.received = 0
 
@@ -149,8 +163,9 @@ class Connection(asyncio.Protocol):
         identifier = None
         if plain.qos:
             identifier = data[plain.identifier_at : plain.identifier_at + 2]
-            if identifier == b"\0\0":
+            if identifier == b"\0\0" or self._unacknowledged >= settings.RECEIVE_MAXIMUM:
                 return False
+            self._unacknowledged += 1
         self.received += 1
         self._add_one(plain.run, data[at:], identifier)
         return True
@@ -203,6 +218,8 @@ class Connection(asyncio.Protocol):
                         return
                     continue
             self.received += len(run.payloads)
+            if run.identifiers:
+                self.count_unacknowledged(len(run.identifiers))
             flags = run.first >> 1 & 3 | (run.first & 1) << 2
             self._broker.collector.add_run(topic, run.payloads, flags, self, run.identifiers)
         if len(runs) == 1 and len(run.payloads) == 1 and topic is not None:
@@ -223,24 +240,33 @@ class Connection(asyncio.Protocol):
                 raise ProtocolError("the first packet must be CONNECT", "MQTT-3.1.0-1")
             self._connect(packet)
             return
+        session = self.session
+        if session is None:
+            return
         match packet:
             case Publish():
-                self._broker.publish(self, packet)
+                self._broker.publish(self, session, packet)
             case Puback():
-                if self.outgoing is not None:
-                    self.outgoing.acknowledged(packet.packet_id)
+                session.acknowledged(packet.packet_id)
+            case Pubrec():
+                session.received(packet.packet_id, packet.reason_code)
+            case Pubrel():
+                session.released(packet.packet_id)
+            case Pubcomp():
+                session.completed(packet.packet_id)
             case Subscribe():
-                self._broker.subscribe(self, packet)
+                self._broker.subscribe(self, session, packet)
             case Unsubscribe():
-                self._broker.unsubscribe(self, packet)
+                self._broker.unsubscribe(self, session, packet)
             case Pingreq():
                 self.send(Pingresp())
             case Disconnect():
-                if packet.reason_code == ReasonCode.NORMAL_DISCONNECTION:
-                    self.will = None
+                self._broker.left(self, packet)
                 self.close()
             case Connect():
                 raise ProtocolError("a second CONNECT on one connection", "MQTT-3.1.0-2")
+            case Auth():
+                raise ProtocolError("AUTH without an authentication method in CONNECT", "MQTT-4.12.0-6")
             case _:
                 raise ProtocolError(
                     f"a client may not send {type(packet).__name__.upper()} here", "MQTT 5 section 2.1.2"
@@ -253,21 +279,19 @@ class Connection(asyncio.Protocol):
         self._transport.pause_reading()
         self._broker.check(self, packet)
 
-    def accepted(self, packet: Connect, client: str, answer: Properties, session_present: bool) -> None:
-        """CONNECT was accepted: answer, and read on."""
-        self.client = client
+    def accepted(self, packet: Connect, session: Session, answer: Properties, session_present: bool) -> None:
+        """CONNECT was accepted: answer."""
+        self.session = session
         asked = packet.properties
         self._problem_information = asked.request_problem_information is not False
-        self.outgoing = Outgoing(
-            self.version,
-            asked.receive_maximum or 65535,
-            asked.maximum_packet_size or 2**32,
-            self.write,
-            lambda why: self.refuse(ReasonCode.QUOTA_EXCEEDED, why),
-        )
+        self.outgoing_bytes_max = asked.maximum_packet_size or 2**32
+        self.aliases_max = min(asked.topic_alias_maximum or 0, settings.TOPIC_ALIASES_MAX)
         self._packet_bytes_max = settings.PACKET_BYTES_MAX
         self._state = "up"
         self.send(Connack(session_present=session_present, reason_code=ReasonCode.SUCCESS, properties=answer))
+
+    def go_on(self) -> None:
+        """Read on, with what came behind CONNECT first."""
         self._transport.resume_reading()
         if self._chunks:
             rest = b"".join(self._chunks)
@@ -277,26 +301,102 @@ class Connection(asyncio.Protocol):
             except MqttError as error:
                 self.refuse(error.reason, str(error))
 
+    def count_unacknowledged(self, messages: int) -> None:
+        """QoS 1 messages came. Raises ProtocolError when more wait for their PUBACK than was allowed (MQTT 5)."""
+        self._unacknowledged += messages
+        if self._unacknowledged > settings.RECEIVE_MAXIMUM and self.v5:
+            raise ProtocolError(
+                f"more than {settings.RECEIVE_MAXIMUM} messages of QoS 1 that are not acknowledged",
+                "MQTT 5 section 3.3.4",
+                ReasonCode.RECEIVE_MAXIMUM_EXCEEDED,
+            )
+
+    def resolve_alias(self, packet: Publish) -> Publish:
+        """The packet with its topic, also if only an alias stands for it (MQTT 5 section 3.3.2.3.4)."""
+        alias = packet.properties.topic_alias
+        if alias is None:
+            return packet
+        if alias > settings.TOPIC_ALIASES_MAX:
+            raise ProtocolError(
+                f"topic alias {alias}; at most {settings.TOPIC_ALIASES_MAX} are accepted",
+                "MQTT-3.3.2-9",
+                ReasonCode.TOPIC_ALIAS_INVALID,
+            )
+        if packet.topic:
+            self._aliases_in[alias] = packet.topic
+            return packet
+        topic = self._aliases_in.get(alias)
+        if topic is None:
+            raise ProtocolError(f"topic alias {alias} stands for no topic yet", "MQTT 5 section 3.3.2.3.4")
+        return msgspec.structs.replace(packet, topic=topic)
+
     # Answers
 
     def acknowledge(self, identifiers: list[bytes]) -> None:
         """PUBACK for messages that are on disk (collector.Publisher)."""
-        if self._state == "up":
+        self._unacknowledged -= len(identifiers)
+        if self._state != "up":
+            return
+        if self._out:
+            self._out.append(encode_puback_run(identifiers))
+        else:
             self._write(encode_puback_run(identifiers))
 
     def send(self, packet: Packet) -> None:
-        self.write(encode(packet, self.version))
+        self.push(encode(packet, self.version))
 
-    def write(self, data: bytes) -> None:
-        if data and self._state != "closed":
-            self._transport.write(data)
-
-    def deliver_once(self, data: bytes, messages: int) -> None:
-        """QoS 0: dropped, and counted, while the subscriber does not read."""
-        if self._write_paused or self.outgoing is None:
-            self.dropped += messages
+    def push(self, data: bytes) -> None:
+        """Write it at the end of this turn of the loop, together with what else there is."""
+        if not data or self._state == "closed":
             return
-        self.outgoing.send_encoded(data, messages)
+        if not self._out:
+            self._broker.pushed(self)
+        self._out.append(data)
+
+    def flush(self) -> None:
+        """Write now what was pushed."""
+        if self._out:
+            out, self._out = self._out, []
+            if self._state != "closed":
+                self._transport.write(b"".join(out) if len(out) > 1 else out[0])
+
+    def deliver_once(self, packets: list[bytes]) -> None:
+        """QoS 0: dropped, and counted, while the subscriber does not read."""
+        if self._write_paused or self._state != "up":
+            self.dropped += len(packets)
+            return
+        data = b"".join(packets) if len(packets) > 1 else packets[0]
+        if len(data) > self.outgoing_bytes_max:
+            fitting = [packet for packet in packets if len(packet) <= self.outgoing_bytes_max]
+            self.dropped += len(packets) - len(fitting)
+            data = b"".join(fitting)
+        self.push(data)
+
+    def deliver_aliased(self, messages: list[Message], retain: bool, identifiers: tuple[int, ...], now_ns: int) -> None:
+        """QoS 0 to a client that offers topic aliases."""
+        packets = []
+        for message in messages:
+            properties = wire_properties(message, identifiers, now_ns)
+            packets.append(self.encode(message, 0, retain, False, 0, properties))
+        self.deliver_once([packet for packet in packets if packet])
+
+    def encode(self, message: Message, qos: int, retain: bool, dup: bool, packet_id: int, properties: bytes) -> bytes:
+        """A PUBLISH as this client takes it; nothing if it is larger than that (MQTT 5 section 3.1.2.11.4)."""
+        topic, payload, version = message.topic, message.payload, self.version
+        data = encode_publish(topic, payload, qos, retain, dup, packet_id, properties, version)
+        if len(data) > self.outgoing_bytes_max:
+            return b""
+        if not self.aliases_max:
+            return data
+        alias = self._aliases_out.get(topic)
+        if alias is not None:
+            topic = b""
+        elif len(self._aliases_out) < self.aliases_max and len(data) + 4 <= self.outgoing_bytes_max:
+            alias = self._aliases_out[topic] = len(self._aliases_out) + 1
+        else:
+            return data
+        properties += b"\x23" + alias.to_bytes(2)
+        return encode_publish(topic, payload, qos, retain, dup, packet_id, properties, version)
 
     def refuse(self, reason: ReasonCode, why: str) -> None:
         """Say why as the version allows, then close."""
@@ -311,13 +411,18 @@ class Connection(asyncio.Protocol):
                 Connack(session_present=False, reason_code=reason, properties=properties if self.v5 else NO_PROPERTIES)
             )
         self._broker.refused(self, reason, why)
-        self.close()
+        self.close(gently=True)
 
-    def close(self) -> None:
+    def close(self, *, gently: bool = False) -> None:
+        """Write what waits, then close. `gently`: let the client read it although it is still sending."""
         if self._state not in ("closed", "closing"):
+            self.flush()
             self._state = "closing"
             self._plain = None
-            self._transport.close()
+            if gently:
+                self._transport.close_gently()
+            else:
+                self._transport.close()
 
     @property
     def up(self) -> bool:

@@ -13,7 +13,7 @@ _NS_PER_S = 1_000_000_000
 class Message:
     """One application message. `properties` are those of its PUBLISH as on the wire, without the expiry.
 
-    `expires_ns` (Unix time, 0: never) is when it may no longer begin its way to a subscriber (MQTT 5 section 3.3.2.3.3).
+    `expires_ns` (Unix time, 0: never) is when it may no longer begin its way to a subscriber (section 3.3.2.3.3).
     `position` is its place in the log, 0 when it has none.
     """
 

@@ -8,6 +8,7 @@ from allthings.gateway.messages import Delivery, Message, split_expiry, wire_pro
 from allthings.gateway.session import Session, Subscription
 from allthings.mqtt.filters import SubscriptionTree, split_share
 from allthings.mqtt.packets.publish import encode_publish
+from allthings.mqtt.versions import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,7 @@ class Messages:
         properties: bytes | None,
         position: int,
         received_ns: int,
+        followed: bool,
     ) -> None:
         self.qos = qos
         self.retain = retain
@@ -59,17 +61,22 @@ class Messages:
         self._payloads = payloads
         self._properties = properties
         self._position = position
-        self._received_ns = received_ns
+        self._followed = followed
+        self.received_ns = received_ns
         self._messages: list[Message] = []
         self._encoded: dict[tuple[int, bool, tuple[int, ...]], list[bytes]] = {}
 
     def __len__(self) -> int:
         return len(self._payloads)
 
+    def seen_by(self, session: Session) -> bool:
+        """Whether a session had them before a crash."""
+        return self._position <= session.seen[self._followed]
+
     @property
     def messages(self) -> list[Message]:
         if not self._messages:
-            properties, expires_ns = split_expiry(self._properties, self._received_ns)
+            properties, expires_ns = split_expiry(self._properties, self.received_ns)
             place, topic = self._position, self._topic
             self._messages = [
                 Message(topic, payload, properties, expires_ns, place + row if place else 0)
@@ -77,14 +84,14 @@ class Messages:
             ]
         return self._messages
 
-    def encoded(self, version: int, retain: bool, identifiers: tuple[int, ...]) -> list[bytes]:
+    def encoded(self, version: Version, retain: bool, identifiers: tuple[int, ...]) -> list[bytes]:
         """The PUBLISH packets of QoS 0, which are the same for many."""
         key = (version, retain, identifiers)
         packets = self._encoded.get(key)
         if packets is None:
             properties = b""
             if self._properties or identifiers:
-                properties = wire_properties(self.messages[0], identifiers, self._received_ns)
+                properties = wire_properties(self.messages[0], identifiers, self.received_ns)
             topic = self._topic
             packets = self._encoded[key] = [
                 encode_publish(topic, payload, 0, retain, False, 0, properties, version) for payload in self._payloads
@@ -193,6 +200,8 @@ def _identifiers(subscription: Subscription) -> tuple[int, ...]:
 def _send(messages: Messages, session: Session, qos_max: int, as_published: bool, identifiers: tuple[int, ...]) -> int:
     retain = messages.retain and as_published
     qos = min(messages.qos, qos_max)
+    if messages.seen_by(session):
+        return 0
     if qos:
         session.deliver(messages.messages, qos, retain, identifiers)
     elif session.connection is not None:
@@ -206,7 +215,7 @@ def _send_once(
     messages: Messages, connection: Connection, retain: bool, identifiers: tuple[int, ...], part: slice
 ) -> None:
     if connection.aliases_max:
-        connection.deliver_aliased(messages.messages[part], retain, identifiers)
+        connection.deliver_aliased(messages.messages[part], retain, identifiers, messages.received_ns)
     else:
         connection.deliver_once(messages.encoded(connection.version, retain, identifiers)[part])
 
@@ -216,6 +225,8 @@ def _share_out(messages: Messages, group: Group) -> int:
     for member, part in group.parts(len(messages)):
         retain = messages.retain and member.retain_as_published
         qos = min(messages.qos, member.qos)
+        if messages.seen_by(member.session):
+            continue
         if qos:
             some = messages.messages[part]
             member.session.deliver(some, qos, retain, _identifiers(member), group.share)

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from allthings.gateway import settings
+from allthings.gateway import settings, system
 from allthings.gateway.access import Credentials
 from allthings.gateway.broker import Broker
 from allthings.gateway.connection import Connection
 from allthings.gateway.flow import Lag, disk_free
+from allthings.gateway.follow import follow
+from allthings.gateway.keeper import Keeper
 from allthings.gateway.listeners import Listener, Listeners
 from allthings.gateway.sockets import Poller
 from allthings.gateway.statistics import GatewayReport
+from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import Log
 
 if TYPE_CHECKING:
@@ -45,9 +48,14 @@ async def run_gateway(
     """
     broker = Broker(log, source, now_ns, Credentials(registry))
     lag = Lag(lambda on: broker.hold("waiting for the historian", on))
+    keeper = Keeper(log, broker, source)
+    await keeper.load()
     async with asyncio.TaskGroup() as tasks:
         appending = tasks.create_task(broker.collector.run())
         beside = [
+            tasks.create_task(keeper.run()),
+            tasks.create_task(follow(log, broker, source)),
+            tasks.create_task(system.publish(broker)),
             tasks.create_task(_follow_historian(log, lag)),
             tasks.create_task(_decide(broker, lag)),
             tasks.create_task(_report(log, broker, source)),
@@ -63,9 +71,11 @@ async def run_gateway(
         doors.stop_listening()
         broker.shut_down()
         broker.collector.stop()
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, LogUnavailableError):
             async with asyncio.timeout(settings.STOP_WITHIN_S):
                 await asyncio.shield(appending)
+                await keeper.keep()
+        broker.refill.close()
         broker.deadlines.close()
         doors.close()
         poller.close()
@@ -105,7 +115,7 @@ async def _report(log: Log, broker: Broker, source: str) -> None:
         report = GatewayReport(
             source=source,
             connections=len(broker.clients),
-            subscriptions=len(broker.subscriptions),
+            subscriptions=len(broker.routing),
             retained=len(broker.retained),
             messages=collector.messages,
             bytes=collector.bytes,

@@ -15,7 +15,6 @@ from allthings.gateway.changes import Claimed, Received, Refused, Released
 from allthings.gateway.messages import Delivery, Message, wire_properties
 from allthings.mqtt.outbox import Flight, Outbox, Stage
 from allthings.mqtt.packets import Pubcomp, Publish, Pubrel
-from allthings.mqtt.packets.publish import encode_publish
 from allthings.mqtt.reasons import ReasonCode
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ class Session:
         #: Changed since it was last kept (gateway.keeper).
         self.dirty = True
         self.ended = False
+        #: What it has seen already when the log is read again: positions in blocks of this gateway, and of others.
+        self.seen = (0, 0)
         self._sessions = sessions
         self.waiting: deque[Delivery] = deque()
         self.waiting_bytes = 0
@@ -113,6 +114,21 @@ class Session:
             return
         self.waiting.append(delivery)
         self.waiting_bytes += message.size
+
+    def unqueue(self, position: int) -> bool:
+        """Take a message out of the queue, if it is there; returns whether it is marked as retained."""
+        for delivery in self.waiting:
+            if delivery.message.position == position:
+                self.waiting.remove(delivery)
+                self.waiting_bytes -= delivery.message.size
+                return delivery.retain
+        try:
+            at = self.spilled.index(position)
+        except ValueError:
+            return False
+        retain = bool(self.spilled_options[at] & 4)
+        del self.spilled[at], self.spilled_options[at]
+        return retain
 
     def _overrun(self) -> None:
         """Too much waits: a durable session loses its oldest messages, and counts them; another one ends."""
@@ -202,20 +218,15 @@ class Session:
         if connection is None:
             return b""
         message = delivery.message
-        properties: bytes = b""
-        topic = message.topic
-        if connection.v5:
-            if message.expires_ns or delivery.identifiers or message.properties:
-                properties = wire_properties(message, delivery.identifiers, self._sessions.now_ns())
-            topic, properties = connection.alias(topic, properties)
-        data = encode_publish(
-            topic, message.payload, delivery.qos, delivery.retain, dup, packet_id, properties, connection.version
-        )
-        if len(data) > connection.outgoing_bytes_max:
+        properties = b""
+        if connection.v5 and (message.expires_ns or delivery.identifiers or message.properties):
+            properties = wire_properties(message, delivery.identifiers, self._sessions.now_ns())
+        data = connection.encode(message, delivery.qos, delivery.retain, dup, packet_id, properties)
+        if data:
+            self.delivered += 1
+        else:
             self.too_large += 1
             self.outbox.drop(packet_id)
-            return b""
-        self.delivered += 1
         return data
 
     # What the client answers

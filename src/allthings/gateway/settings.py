@@ -62,6 +62,8 @@ REFILL_BLOCKS_AT_ONCE: Final = 16
 TOPIC_ALIASES_MAX: Final = 64
 #: How often changed sessions and retained messages are kept; a start replays what came after.
 KEEP_EVERY_S: Final = 5.0
+#: How often `$SYS` topics are told.
+SYSTEM_EVERY_S: Final = 10.0
 RETAINED_MAX: Final = 1_000_000
 """Retained messages in all."""
 

@@ -120,6 +120,7 @@ class SocketTransport:
     __slots__ = (
         "_buffered",
         "_closing",
+        "_gently",
         "_lost",
         "_pausing",
         "_poller",
@@ -149,6 +150,7 @@ class SocketTransport:
         self._buffered = 0
         self._reading = True
         self._closing = False
+        self._gently = False
         self._lost = False
         self._pausing = False
 
@@ -209,7 +211,9 @@ class SocketTransport:
             self._pausing = False
             self.protocol.resume_writing()
         if not self._waiting:
-            if self._closing:
+            if self._gently:
+                self._end_writing()
+            elif self._closing:
                 self.lost(None)
             else:
                 self._watch()
@@ -226,7 +230,9 @@ class SocketTransport:
 
     def _watch(self) -> None:
         self._poller.watch(
-            self.socket.fileno(), reading=self._reading and not self._closing, writing=bool(self._waiting)
+            self.socket.fileno(),
+            reading=self._reading and (self._gently or not self._closing),
+            writing=bool(self._waiting),
         )
 
     def close(self) -> None:
@@ -238,6 +244,29 @@ class SocketTransport:
             self._watch()
         else:
             self._lose_soon(None)
+
+    def close_gently(self) -> None:
+        """Write what waits and end our direction; until the client closes too, drop what it is still sending.
+
+        A socket that is closed with unread bytes is reset, and the client would lose what was written last. Whoever
+        calls this sees that it ends (`abort`).
+        """
+        if self._closing or self._lost:
+            return
+        self._closing = self._gently = self._reading = True
+        self.received = _drop
+        if self._waiting:
+            self._watch()
+        else:
+            self._end_writing()
+
+    def _end_writing(self) -> None:
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._lose_soon(error)
+        else:
+            self._watch()
 
     def abort(self) -> None:
         """Close at once."""
@@ -257,3 +286,7 @@ class SocketTransport:
         self._poller.forget(self.socket.fileno())
         self.socket.close()
         self.protocol.connection_lost(error)
+
+
+def _drop(data: bytes) -> None:
+    """What comes on a connection that is being closed."""

@@ -273,6 +273,10 @@ class TlsTransport(asyncio.Protocol):
         self._flush()
         self._below.close()
 
+    def close_gently(self) -> None:
+        """As `close`: the client's TLS layer tells it what came before close_notify."""
+        self.close()
+
     def abort(self) -> None:
         self._below.abort()
 

@@ -79,7 +79,7 @@ def with_changes(batch: pa.RecordBatch, changes: bytes) -> pa.RecordBatch:
 
 def changes(batch: pa.RecordBatch) -> bytes:
     """What `with_changes` put beside the rows; empty if nothing."""
-    return (batch.schema.metadata or {}).get(_CHANGES, b"")
+    return bytes((batch.schema.metadata or {}).get(_CHANGES, b""))
 
 
 def decode(data: bytes) -> pa.RecordBatch:

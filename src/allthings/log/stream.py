@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -215,13 +216,15 @@ class Log:
 
     # Reading
 
-    async def read(self, after: int, *, stop: asyncio.Event | None = None) -> AsyncIterator[list[Entry]]:
+    async def read(
+        self, after: int, *, stop: asyncio.Event | None = None, headers: bool = False
+    ) -> AsyncIterator[list[Entry]]:
         """Yield blocks in order from sequence `after` + 1 on, for ever, as many at a time as have arrived.
 
         Survives restarts of the server. Ends when `stop` is set. Blocks that were trimmed away are passed over; the
-        first sequence of `status` tells.
+        first sequence of `status` tells. `headers`: only who appended them, without their data.
         """
-        reader = Reader(self._nc, self._consumer, after)
+        reader = Reader(self._nc, functools.partial(self._consumer, headers=headers), after)
         self._reconnects.add(reader.restart)
         try:
             async for entries in reader.entries(stop):
@@ -231,7 +234,7 @@ class Log:
             with contextlib.suppress(nats.errors.Error, TimeoutError):
                 await reader.close()
 
-    async def _consumer(self, after: int) -> str:
+    async def _consumer(self, after: int, *, headers: bool) -> str:
         """A fresh reader's name at the server, standing behind `after`."""
         info = await self._js.add_consumer(
             settings.STREAM,
@@ -242,6 +245,7 @@ class Log:
                 mem_storage=True,
                 num_replicas=1,
                 inactive_threshold=settings.READER_INACTIVE_S,
+                headers_only=headers,
             ),
         )
         return str(info.name)

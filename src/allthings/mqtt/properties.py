@@ -301,7 +301,7 @@ _EXPIRY = 0x02
 
 
 def expiry_of(raw: bytes) -> tuple[bytes, int | None]:
-    """Properties of a PUBLISH from `encode_raw` as (without the message expiry interval, that interval in s or None)."""
+    """Properties of a PUBLISH from `encode_raw` as (without the message expiry interval, that in s or None)."""
     at = 2 if raw[:1] == bytes((_PAYLOAD_FORMAT,)) else 0
     if raw[at : at + 1] != bytes((_EXPIRY,)):
         return raw, None
