@@ -8,7 +8,9 @@ import secrets
 from collections.abc import Callable
 
 from allthings.gateway import settings
-from allthings.gateway.access import Credentials
+from allthings.gateway.access import Credentials, Principal
+from allthings.gateway.admission import Admission, Refusal
+from allthings.gateway.audit import AuditTrail
 from allthings.gateway.collector import Collector, Run
 from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
@@ -23,6 +25,7 @@ from allthings.mqtt.packets import Connect, Puback, Publish, Suback, Subscribe, 
 from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties, encode_raw
 from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.scanner import Run as WireRun
+from allthings.registry.attempts import Attempts
 
 _LOGGER = logging.getLogger(__name__)
 #: How long a connection that is being closed may take to write its last bytes.
@@ -32,10 +35,13 @@ _CLOSE_WITHIN_S = 5.0
 class Broker:
     """The gateway's state. All methods run on the event loop; `collector` does the appending."""
 
-    def __init__(self, log: Log, source: str, now_ns: Callable[[], int], credentials: Credentials) -> None:
-        self._credentials = credentials
+    def __init__(
+        self, log: Log, source: str, now_ns: Callable[[], int], credentials: Credentials, audit: AuditTrail
+    ) -> None:
+        self.credentials = credentials
+        self.audit = audit
+        self.admission = Admission(credentials, Attempts(), now_ns, self._decided)
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
         self.connections: set[Connection] = set()
         self.clients: dict[str, Connection] = {}
         self.subscriptions = Subscriptions()
@@ -81,33 +87,27 @@ class Broker:
 
     def check(self, connection: Connection, packet: Connect) -> None:
         """Find out who connects, then accept or refuse."""
-        task = self._loop.create_task(self._check(connection, packet))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.admission.add(connection, packet)
 
-    async def _check(self, connection: Connection, packet: Connect) -> None:
-        if packet.properties.authentication_method is not None:
-            connection.refuse(ReasonCode.BAD_AUTHENTICATION_METHOD, "enhanced authentication is not offered here")
+    def _decided(self, connection: Connection, packet: Connect, found: Principal | Refusal) -> None:
+        if isinstance(found, Refusal):
+            who = packet.user_name or connection.certificate_name
+            self.audit.refused(connection, "login-refused", "connection", found.why, who=who, client=packet.client_id)
+            connection.refuse(*found)
             return
-        principal = await self._credentials.check(packet.user_name, packet.password, connection.certificate_name)
-        if connection not in self.connections:
-            return
-        if principal is None:
-            connection.refuse(
-                ReasonCode.BAD_USER_NAME_OR_PASSWORD,
-                "user name and password are not known: a device gives its thing's name and a token of the thing",
-            )
-            return
-        connection.principal = principal
+        client = packet.client_id or f"auto-{secrets.token_hex(8)}"
+        if not self.credentials.open:
+            found.bind(self.credentials.rules, client)
+        connection.principal = principal = found
         will = packet.will
         if will is not None:
             if will.qos > 1:
                 connection.refuse(ReasonCode.QOS_NOT_SUPPORTED, "a will of QoS 2; at most QoS 1 is offered")
                 return
             if not principal.may_publish(will.topic):
-                connection.refuse(
-                    ReasonCode.NOT_AUTHORIZED, f"{principal.name} may not publish its will to {will.topic}"
-                )
+                why = f"{principal.name or 'anyone'} may not publish its will to {will.topic}"
+                self.audit.refused(connection, "publish-refused", will.topic, why, client=client)
+                connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
                 return
             connection.will = Publish(
                 topic=will.topic,
@@ -116,10 +116,9 @@ class Broker:
                 retain=will.retain,
                 properties=_forwarded(will.properties),
             )
-        self._accept(connection, packet)
+        self._accept(connection, packet, client)
 
-    def _accept(self, connection: Connection, packet: Connect) -> None:
-        client = packet.client_id or f"auto-{secrets.token_hex(8)}"
+    def _accept(self, connection: Connection, packet: Connect, client: str) -> None:
         other = self.clients.get(client)
         if other is not None:
             other.refuse(ReasonCode.SESSION_TAKEN_OVER, "another connection uses this client id")
@@ -201,6 +200,7 @@ class Broker:
         topic = run.topic.decode()
         why = f"{connection.principal.name or 'anyone'} may not publish to {topic}"
         self.statistics.refused_messages += len(run.payloads)
+        self.audit.refused(connection, "publish-refused", topic, why)
         if not connection.v5 or not run.identifiers:
             connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
             return
@@ -283,10 +283,17 @@ class Broker:
         except ProtocolError as error:
             return error.reason
         if not connection.principal.may_subscribe(topic_filter):
+            why = f"{connection.principal.name or 'anyone'} may not subscribe to all of {topic_filter}"
+            self.audit.refused(connection, "subscribe-refused", topic_filter, why)
             return ReasonCode.NOT_AUTHORIZED
         if len(connection.filters) >= settings.SUBSCRIPTIONS_MAX and topic_filter not in connection.filters:
             return ReasonCode.QUOTA_EXCEEDED
         return None
+
+    def drop_subscription(self, connection: Connection, topic_filter: str) -> None:
+        """The rules no longer allow it. MQTT has no packet that says so to the client."""
+        if connection.filters.pop(topic_filter, None) is not None:
+            self.subscriptions.remove(topic_filter, connection)
 
     def unsubscribe(self, connection: Connection, packet: Unsubscribe) -> None:
         """UNSUBSCRIBE: messages that are on their way may still come [MQTT-3.10.4-2]."""

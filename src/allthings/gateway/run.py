@@ -12,9 +12,11 @@ import msgspec
 
 from allthings.gateway import settings
 from allthings.gateway.access import Credentials
+from allthings.gateway.audit import AuditTrail
 from allthings.gateway.broker import Broker
 from allthings.gateway.connection import Connection
 from allthings.gateway.flow import Lag, disk_free
+from allthings.gateway.following import Following
 from allthings.gateway.listeners import Listener, Listeners
 from allthings.gateway.sockets import Poller
 from allthings.gateway.statistics import GatewayReport
@@ -32,6 +34,7 @@ async def run_gateway(
     registry: Registry | None,
     listeners: Sequence[Listener],
     *,
+    open_mode: bool = False,
     source: str,
     now_ns: Callable[[], int],
     disk: Path | None,
@@ -41,9 +44,11 @@ async def run_gateway(
 ) -> None:
     """Serve MQTT on `listeners` until `stop`; then say goodbye to clients and append what is left.
 
-    `registry` None: open mode. `disk`: where the log's private server writes, None when it is elsewhere.
+    In open mode, or without a registry, anyone may do anything. `disk`: where the log's private server writes, None
+    when it is elsewhere.
     """
-    broker = Broker(log, source, now_ns, Credentials(registry))
+    audit = AuditTrail(registry, now_ns)
+    broker = Broker(log, source, now_ns, Credentials(registry, open_mode=open_mode), audit)
     lag = Lag(lambda on: broker.hold("waiting for the historian", on))
     async with asyncio.TaskGroup() as tasks:
         appending = tasks.create_task(broker.collector.run())
@@ -51,7 +56,14 @@ async def run_gateway(
             tasks.create_task(_follow_historian(log, lag)),
             tasks.create_task(_decide(broker, lag)),
             tasks.create_task(_report(log, broker, source)),
+            tasks.create_task(broker.admission.run()),
+            tasks.create_task(audit.run()),
         ]
+        if registry is not None:
+            following = Following(registry, broker)
+            if not open_mode:
+                await following.begin(stop)
+            beside.append(tasks.create_task(following.run()))
         if disk is not None:
             beside.append(tasks.create_task(_watch_disk(broker, disk, disk_reserve_bytes)))
         poller = Poller(asyncio.get_running_loop())
@@ -71,6 +83,7 @@ async def run_gateway(
         poller.close()
         for task in (appending, *beside):
             task.cancel()
+    await audit.write(last=True)
 
 
 async def _follow_historian(log: Log, lag: Lag) -> None:
