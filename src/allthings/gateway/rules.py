@@ -83,6 +83,9 @@ def covers(allowed: Sequence[str], asked: Sequence[str]) -> bool:
 
     [MQTT-4.7.2-1]: a wildcard as the first level covers nothing that begins with `$`.
     """
+    if asked[0] == "#":
+        # The same topics: each has a first level.
+        asked = ("+", "#")
     last = len(asked)
     for depth, level in enumerate(allowed):
         if level == "#":
