@@ -52,7 +52,9 @@ static inline bool link_secure(struct link *link) {
     link->secured = false;
     link->tls = SSL_new(tls_context);
     if (!link->tls || !SSL_set_fd(link->tls, link->fd)) return false;
-    if (tls_session) SSL_set_session(link->tls, tls_session);
+    SSL_SESSION *copy = tls_session ? SSL_SESSION_dup(tls_session) : NULL; /* in TLS 1.3 a session is good for one use */
+    if (copy) SSL_set_session(link->tls, copy);
+    SSL_SESSION_free(copy);
     SSL_set_connect_state(link->tls);
     return true;
 }
