@@ -17,6 +17,9 @@ HANDSHAKES_MAX: Final = 4096
 HANDSHAKE_BYTES_MAX: Final = 256 * 1024
 HANDSHAKE_TURNS_MAX: Final = 512
 HANDSHAKE_TURN_S: Final = 0.004
+#: A PROXY header: how much of it is accepted, and how long it may take to come.
+PROXY_BYTES_MAX: Final = 16 * 1024
+PROXY_WITHIN_S: Final = 5.0
 #: How often the files of a certificate are looked at.
 CERTIFICATE_EVERY_S: Final = 1.0
 #: QoS 1 messages that a client may have unacknowledged (MQTT 5 section 3.2.2.3.3).
