@@ -76,7 +76,7 @@ fmt: $(READY)  ## put the sources into form
 	$(BIN)/ruff format .
 
 bench: $(READY)  ## the speed figures, against mosquitto where it is installed
-	@scripts/system-packages mosquitto mosquitto-clients
+	@scripts/system-packages mosquitto mosquitto-clients libssl-dev
 	$(PY) -m bench $(ARGS)
 
 # The fuzzer is no part of the lock: it needs a compiler's runtime that not every machine has.

@@ -22,6 +22,11 @@ set_tcp_nodelay true
 max_inflight_messages 0
 log_type error
 """
+_TLS = """\
+listener {port} 127.0.0.1
+certfile {certificate}
+keyfile {certificate}
+"""
 _START_WITHIN_S = 10.0
 
 
@@ -33,7 +38,13 @@ def free_port() -> int:
 
 
 class Mosquitto:
-    """A mosquitto on a free port, as a context manager. FileNotFoundError when it is not installed."""
+    """A mosquitto on a free port, as a context manager. FileNotFoundError when it is not installed.
+
+    With a certificate (PEM, its key in the same file) it listens for TLS too, on `tls_port`.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        self._certificate = certificate
 
     def __enter__(self) -> Self:
         program = machine.mosquitto_program()
@@ -42,7 +53,11 @@ class Mosquitto:
         self.port = free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="bench-mosquitto-")
         configuration = Path(self._folder.name) / "mosquitto.conf"
-        configuration.write_text(_CONFIGURATION.format(port=self.port))
+        text = _CONFIGURATION.format(port=self.port)
+        if self._certificate:
+            self.tls_port = free_port()
+            text += _TLS.format(port=self.tls_port, certificate=self._certificate)
+        configuration.write_text(text)
         self._process = subprocess.Popen([program, "-c", str(configuration)])
         deadline = time.monotonic() + _START_WITHIN_S
         while True:
@@ -58,6 +73,10 @@ class Mosquitto:
         """Seconds of CPU that it has used."""
         times = psutil.Process(self._process.pid).cpu_times()
         return {"mosquitto": float(times.user + times.system)}
+
+    def rss(self) -> int:
+        """Its resident bytes."""
+        return int(psutil.Process(self._process.pid).memory_info().rss)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -21,7 +21,7 @@ from allthings.things.errors import AllthingsError
 DOCS = Path(__file__).parents[1] / "docs"
 NOTE = "<!-- Written by scripts/make_reference.py; change the source and run `make reference`. -->\n\n"
 #: Rooms whose errors people meet; those of the command line and of the wire have pages of their own.
-ROOMS = ("things", "log", "registry", "readings", "historian", "twin", "web", "runtime")
+ROOMS = ("things", "log", "registry", "readings", "historian", "gateway", "twin", "web", "runtime")
 
 
 def settings_page() -> str:

@@ -23,6 +23,7 @@ import platformdirs
 
 SOURCES = Path(__file__).parent
 FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra")
+TLS_FLAGS = ("-DWITH_TLS", "-lssl", "-lcrypto")
 #: What `mqtt_load` replaces by the microseconds since the epoch when it sends a message; the member that it reads back.
 STAMP = '"sent_us":__NOW_US_EPOCH__'
 #: Beyond the time of the run itself: connecting, and waiting for the last acknowledgements.
@@ -42,9 +43,10 @@ class LatencyMs(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What a run measured. `per_s` counts acknowledgements (publishing) or deliveries (subscribing) within the window;
-    `acknowledged` and `sent` count everything, warm-up and draining too. `cpu_share` is the generator's own CPU time as
-    a share of one core: near 1 it, and not the broker, may have been the limit."""
+    """What a run measured. `per_s` counts acknowledgements (publishing) or deliveries (subscribing, relaying) within
+    the window; `acknowledged` and `sent` count everything, warm-up and draining too; `lost` are deliveries that never
+    came, `resumed` TLS handshakes that took up a session. `cpu_share` is the generator's own CPU time as a share of one
+    core: near 1 it, and not the broker, may have been the limit."""
 
     mode: str
     mqtt: int
@@ -58,6 +60,8 @@ class Result(msgspec.Struct, frozen=True):
     acknowledged: int
     received: int
     received_bytes: int
+    lost: int
+    resumed: int
     sent_per_s: float
     per_s: float
     cpu_s: float
@@ -83,6 +87,10 @@ class Load:
     user: str = ""
     password: str = ""
     mode: str = "publish"
+    subscribers: int = 0
+    filter: str = ""
+    copies: int = 1
+    tls: int = 0
 
     def arguments(self) -> list[str]:
         """The options that differ from nothing, as the program takes them."""
@@ -95,9 +103,13 @@ class Load:
         ] + ([] if self.qos else ["--qos", "0"])
 
 
-def program(name: str) -> Path:
-    """`mqtt_load` or `mqtt_sink`, compiled into the user's cache unless it is there for just these sources."""
-    digest = hashlib.sha256(" ".join(FLAGS).encode())
+def program(name: str, tls: bool = False) -> Path:
+    """`mqtt_load` or `mqtt_sink`, compiled into the user's cache unless it is there for just these sources.
+
+    With `tls` OpenSSL's headers are needed (Debian: libssl-dev).
+    """
+    flags = TLS_FLAGS if tls else ()
+    digest = hashlib.sha256(" ".join((*FLAGS, *flags)).encode())
     for part in sorted(SOURCES.glob("*.[ch]")):
         digest.update(part.read_bytes())
     path = Path(platformdirs.user_cache_dir("allthings")) / "bench" / digest.hexdigest()[:16] / name
@@ -107,10 +119,11 @@ def program(name: str) -> Path:
             raise LoadError("a C compiler (cc, gcc or clang) is needed to build the load generator")
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
-        source = str(SOURCES / f"{name}.c")
-        done = subprocess.run([compiler, *FLAGS, "-o", str(fresh), source], capture_output=True, text=True, check=False)
+        command = [compiler, *FLAGS, "-o", str(fresh), str(SOURCES / f"{name}.c"), *flags]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise LoadError(f"{name}.c does not compile:\n{done.stderr}")
+            hint = " (are OpenSSL's headers there? Debian: libssl-dev)" if tls else ""
+            raise LoadError(f"{name}.c does not compile{hint}:\n{done.stderr}")
         fresh.replace(path)
     return path
 
@@ -127,8 +140,9 @@ class Run:
 
     def start(self) -> Self:
         """Start it; returns when all of its connections (and subscriptions) are accepted."""
-        command = [str(program("mqtt_load")), *self.load.arguments(), "--port", str(self.port)]
-        if self.load.mode == "publish":
+        load = self.load
+        command = [str(program("mqtt_load", bool(load.tls))), *load.arguments(), "--port", str(self.port)]
+        if load.mode in ("publish", "relay"):
             with tempfile.NamedTemporaryFile(prefix="payloads-", delete=False) as file:
                 file.write(b"\n".join(self.payloads))
             self._file = file.name

@@ -11,6 +11,22 @@ Data = Annotated[Path | None, typer.Option("--data", help="Folder that holds eve
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on [127.0.0.1].", show_default=False)]
 HttpPort = Annotated[int | None, typer.Option("--http-port", help="Port of HTTP [8484]; 0: a free one.")]
 MqttPort = Annotated[int | None, typer.Option("--mqtt-port", help="Port of MQTT [1883]; 0: a free one.")]
+MqttsPort = Annotated[
+    int | None, typer.Option("--mqtts-port", help="Port of MQTT over TLS, usually 8883 [none]; 0: a free one.")
+]
+MqttSocket = Annotated[Path | None, typer.Option("--mqtt-socket", help="A Unix socket for MQTT as well.")]
+Https = Annotated[bool | None, typer.Option("--https", help="HTTP over TLS instead of plain HTTP.")]
+TlsCert = Annotated[
+    Path | None, typer.Option("--tls-cert", help="Certificate and chain, PEM [made by `allthings certs init`].")
+]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="The certificate's key, PEM [in the certificate].")]
+TlsClientCa = Annotated[
+    Path | None, typer.Option("--tls-client-ca", help="Authorities whose client certificates name things, PEM.")
+]
+Proxies = Annotated[
+    str | None,
+    typer.Option("--proxy-protocol", metavar="ADDRESSES", help="Proxies that send a PROXY v2 header: 10.0.0.0/8,…"),
+]
 Open = Annotated[bool | None, typer.Option("--open", help="No authentication; loopback only.")]
 Nats = Annotated[str | None, typer.Option("--nats", help="Join this NATS instead of a private one.")]
 ClickHouse = Annotated[str | None, typer.Option("--clickhouse", help="Use this ClickHouse, not the embedded one.")]
@@ -29,6 +45,13 @@ def register(app: typer.Typer) -> None:
         host: Host = None,
         http_port: HttpPort = None,
         mqtt_port: MqttPort = None,
+        mqtts_port: MqttsPort = None,
+        mqtt_socket: MqttSocket = None,
+        https: Https = None,
+        tls_cert: TlsCert = None,
+        tls_key: TlsKey = None,
+        tls_client_ca: TlsClientCa = None,
+        proxy_protocol: Proxies = None,
         open_: Open = None,
         nats: Nats = None,
         clickhouse: ClickHouse = None,
@@ -36,8 +59,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Start the platform: log, gateway, historian, console.
 
-        Prints `ready http=… mqtt=…` once everything answers. Ctrl-C or SIGTERM stops it. The first start without
-        --open creates the user admin and prints its password once.
+        Prints `ready http=… mqtt=…` once everything answers, with `mqtts=…` if that was asked for. Ctrl-C or SIGTERM
+        stops it. The first start without --open creates the user admin and prints its password once.
 
         Example: allthings up --data ./data --http-port 8484 --mqtt-port 1883
         """
@@ -49,6 +72,13 @@ def register(app: typer.Typer) -> None:
             host=host,
             http_port=http_port,
             mqtt_port=mqtt_port,
+            mqtts_port=mqtts_port,
+            mqtt_socket=mqtt_socket,
+            https=https,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            tls_client_ca=tls_client_ca,
+            proxy_protocol=proxy_protocol,
             open=open_,
             nats=nats,
             clickhouse=clickhouse,

@@ -1,74 +1,144 @@
-"""Who a client is and what it may do. First cut: devices under their own thing, people everywhere."""
+"""Who a client is and what it may do."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+import hashlib
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from allthings.gateway import settings
+from allthings.gateway.rules import EVERYTHING, NOTHING, Grants, Rules
 
 if TYPE_CHECKING:
+    from allthings.registry.credentials import Standing
     from allthings.registry.registry import Registry
 
-#: Verifications at once: a password costs tens of milliseconds of a core by design.
-_VERIFYING_MAX = 2
 
+class Principal:
+    """A client that is known, and what it may do now. `standing` None: without credentials, or in open mode."""
 
-class Principal(NamedTuple):
-    """A client that is known. `prefix` is what all its topics begin with; "" for people and in open mode."""
+    __slots__ = ("_client", "grants", "standing")
 
-    name: str
-    prefix: str
-    may_write: bool = True
+    def __init__(self, standing: Standing | None, grants: Grants = NOTHING) -> None:
+        self.standing = standing
+        self.grants = grants
+        self._client = ""
+
+    def bind(self, rules: Rules, client: str) -> None:
+        """Say what it may do under these rules, with this client id."""
+        self._client = client
+        self.grants = rules.grants(self.standing, client)
+
+    def renew(self, rules: Rules, standing: Standing | None) -> bool:
+        """The rules or the standing have changed; whether that changes what it may do."""
+        before, self.standing = self.grants, standing
+        self.grants = rules.grants(standing, self._client)
+        return self.grants != before
+
+    @property
+    def name(self) -> str:
+        return self.standing.name if self.standing else ""
+
+    @property
+    def tenant(self) -> str:
+        return self.standing.tenant if self.standing else ""
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Whose a session is: nobody else takes it over, whatever client id they give."""
+        return (self.standing.kind, self.standing.name) if self.standing else ("", "")
 
     def may_publish(self, topic: str) -> bool:
-        return self.may_write and topic.startswith(self.prefix) and not topic.startswith("$")
+        return self.grants.publishing(topic) is not None
 
     def may_subscribe(self, topic_filter: str) -> bool:
-        return topic_filter.startswith(self.prefix)
+        """Whether one rule allows all of a filter; that of a shared subscription with its `$share/name/` too."""
+        return self.grants.subscribing(topic_filter) is not None
 
 
-ANYONE = Principal("", "")
-
-
-def device(thing: str) -> Principal:
-    """A thing's own device: it lives below its thing's topics."""
-    return Principal(thing, f"things/{thing}/")
+#: Before CONNECT; and anyone in open mode. Neither is ever changed.
+NOBODY: Final = Principal(None)
+ANYONE: Final = Principal(None, EVERYTHING)
 
 
 class Credentials:
-    """Checks user names and passwords of CONNECT against the registry."""
+    """Checks what clients show against the registry. All methods run on the event loop."""
 
-    def __init__(self, registry: Registry | None) -> None:
-        """`registry` None means open mode: anyone may do anything."""
+    def __init__(self, registry: Registry | None, *, open_mode: bool = False) -> None:
+        """Without a registry, or in open mode, anyone may do anything."""
         self._registry = registry
-        self._verifying = asyncio.Semaphore(_VERIFYING_MAX)
+        self.open = open_mode or registry is None
+        self.rules = Rules()
+        #: A keyed digest of name and secret, to whom they show. The key ends with the process.
+        self._known: OrderedDict[bytes, Standing] = OrderedDict()
+        self._key = secrets.token_bytes(32)
+        #: Counts what `renewed` was told, so that nothing that was looked up before is believed after.
+        self._generation = 0
 
-    async def check(self, username: str | None, password: bytes | None, certificate_name: str = "") -> Principal | None:
-        """The principal, or None when the credentials are wrong or missing.
+    def known(self, name: str, secret: str) -> Principal | None:
+        """Who has shown these before, without looking anything up."""
+        key = self._digest(name, secret)
+        standing = self._known.get(key)
+        if standing is None:
+            return None
+        self._known.move_to_end(key)
+        return Principal(standing)
 
-        A thing's name with a token of the thing is a device; a user's name with its password, or with a token of a
-        program, is a person (or a program of theirs). Without a password, `certificate_name` is the device: the thing
-        that the client's certificate names, checked in the handshake.
-        """
+    async def by_tokens(self, shown: Sequence[tuple[str, str]]) -> list[Principal | None]:
+        """For each (name, secret) whom it shows if the secret is a token. One look-up for all."""
+        assert self._registry is not None
+        generation = -1
+        while generation != self._generation:
+            generation = self._generation
+            standings = await asyncio.to_thread(self._registry.credentials.by_tokens, shown)
+        return [
+            self._remember(*each, standing) if standing else None
+            for each, standing in zip(shown, standings, strict=True)
+        ]
+
+    async def by_password(self, name: str, password: str) -> Principal | None:
+        """Whose password it is, the device's of that name or the user's. Slow by design: few at once."""
+        assert self._registry is not None
+        generation = self._generation
+        standing = await asyncio.to_thread(self._registry.credentials.by_password, name, password)
+        while standing is not None and generation != self._generation:
+            generation = self._generation
+            standing = (await asyncio.to_thread(self._registry.credentials.renew, [standing]))[standing]
+        return self._remember(name, password, standing) if standing else None
+
+    async def by_certificate(self, name: str) -> Principal | None:
+        """The device of that name, which a client's certificate was mapped to; None if there is no such thing."""
         if self._registry is None:
             return ANYONE
-        if certificate_name and password is None and username in (None, "", certificate_name):
-            return device(certificate_name)
-        if not username or not password:
-            return None
-        try:
-            secret = password.decode()
-        except UnicodeDecodeError:
-            return None
-        async with self._verifying:
-            return await asyncio.to_thread(self._verify, self._registry, username, secret)
+        generation = -1
+        while generation != self._generation:
+            generation = self._generation
+            standing = await asyncio.to_thread(self._registry.credentials.by_certificate, name)
+        return Principal(standing) if standing else None
 
-    @staticmethod
-    def _verify(registry: Registry, username: str, secret: str) -> Principal | None:
-        if registry.tokens.verify_device(username, secret):
-            return device(username)
-        user = registry.tokens.verify_bearer(secret)
-        if user is None or user.name != username:
-            user = registry.users.verify(username, secret)
-        if user is None:
-            return None
-        return Principal(user.name, "", may_write=user.role != "viewer")
+    def renewed(self, standings: dict[Standing, Standing | None]) -> None:
+        """Something has changed: of the credentials that are remembered keep those that still hold."""
+        self._generation += 1
+        for key, standing in tuple(self._known.items()):
+            now = standings.get(standing)
+            if now is None:
+                del self._known[key]
+            else:
+                self._known[key] = now
+
+    def standings(self) -> Iterable[Standing]:
+        """Those of the credentials that are remembered."""
+        return self._known.values()
+
+    def _remember(self, name: str, secret: str, standing: Standing) -> Principal:
+        self._known[self._digest(name, secret)] = standing
+        if len(self._known) > settings.CREDENTIALS_KNOWN_MAX:
+            self._known.popitem(last=False)
+        return Principal(standing)
+
+    def _digest(self, name: str, secret: str) -> bytes:
+        data = f"{len(name)}:{name}{secret}".encode(errors="replace")
+        return hashlib.blake2b(data, digest_size=16, key=self._key).digest()

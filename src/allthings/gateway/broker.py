@@ -8,7 +8,9 @@ import secrets
 from collections.abc import Callable
 
 from allthings.gateway import settings
-from allthings.gateway.access import Credentials
+from allthings.gateway.access import Credentials, Principal
+from allthings.gateway.admission import Admission, Refusal
+from allthings.gateway.audit import AuditTrail
 from allthings.gateway.changes import Opened, Subscribed, Taken, Unsubscribed
 from allthings.gateway.collector import Collector, Run
 from allthings.gateway.connection import Connection
@@ -40,6 +42,7 @@ from allthings.mqtt.packets.publish import encode_publish
 from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties, encode_raw
 from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.scanner import Run as WireRun
+from allthings.registry.attempts import Attempts
 
 _LOGGER = logging.getLogger(__name__)
 #: How long a connection that is being closed may take to write its last bytes.
@@ -49,11 +52,14 @@ _CLOSE_WITHIN_S = 5.0
 class Broker:
     """The gateway's state. All methods run on the event loop; `collector` does the appending."""
 
-    def __init__(self, log: Log, source: str, now_ns: Callable[[], int], credentials: Credentials) -> None:
-        self._credentials = credentials
+    def __init__(
+        self, log: Log, source: str, now_ns: Callable[[], int], credentials: Credentials, audit: AuditTrail
+    ) -> None:
+        self.credentials = credentials
+        self.audit = audit
+        self.admission = Admission(credentials, Attempts(), now_ns, self._decided)
         self._loop = asyncio.get_running_loop()
         self._now_ns = now_ns
-        self._tasks: set[asyncio.Task[None]] = set()
         self._pushed: list[Connection] = []
         self.connections: set[Connection] = set()
         self.clients: dict[str, Connection] = {}
@@ -104,32 +110,34 @@ class Broker:
 
     def check(self, connection: Connection, packet: Connect) -> None:
         """Find out who connects, then accept or refuse."""
-        task = self._loop.create_task(self._check(connection, packet))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.admission.add(connection, packet)
 
-    async def _check(self, connection: Connection, packet: Connect) -> None:
-        if packet.properties.authentication_method is not None:
-            connection.refuse(ReasonCode.BAD_AUTHENTICATION_METHOD, "enhanced authentication is not offered here")
+    def _decided(self, connection: Connection, packet: Connect, found: Principal | Refusal) -> None:
+        if isinstance(found, Refusal):
+            who = packet.user_name or connection.certificate_name
+            self.audit.refused(connection, "login-refused", "connection", found.why, who=who, client=packet.client_id)
+            connection.refuse(*found)
             return
-        principal = await self._credentials.check(packet.user_name, packet.password)
-        if connection not in self.connections:
-            return
-        if principal is None:
-            connection.refuse(
-                ReasonCode.BAD_USER_NAME_OR_PASSWORD,
-                "user name and password are not known: a device gives its thing's name and a token of the thing",
-            )
-            return
-        connection.principal = principal
+        client = packet.client_id or f"auto-{secrets.token_hex(8)}"
+        if not self.credentials.open:
+            found.bind(self.credentials.rules, client)
+        connection.principal = principal = found
         will = packet.will
         if will is not None and not principal.may_publish(will.topic):
-            connection.refuse(ReasonCode.NOT_AUTHORIZED, f"{principal.name} may not publish its will to {will.topic}")
+            why = f"{principal.name or 'anyone'} may not publish its will to {will.topic}"
+            self.audit.refused(connection, "publish-refused", will.topic, why, client=client)
+            connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
             return
-        self._accept(connection, packet)
+        self._accept(connection, packet, client)
 
-    def _accept(self, connection: Connection, packet: Connect) -> None:
-        client = packet.client_id or f"auto-{secrets.token_hex(8)}"
+    def _accept(self, connection: Connection, packet: Connect, client: str) -> None:
+        owner = connection.principal.name
+        there = self.sessions.by_client.get(client)
+        if there is not None and there.owner != owner:
+            why = "a session with this client id belongs to another user"
+            self.audit.refused(connection, "login-refused", "connection", why, client=client)
+            connection.refuse(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, why)
+            return
         other = self.clients.get(client)
         if other is not None:
             other.refuse(ReasonCode.SESSION_TAKEN_OVER, "another connection uses this client id")
@@ -138,7 +146,11 @@ class Broker:
         expiry_s = 0 if packet.clean_start else NEVER_S
         if connection.v5:
             expiry_s = packet.properties.session_expiry_interval or 0
-        session, present = self.sessions.open(client, packet.clean_start, expiry_s)
+        session, present = self.sessions.open(client, owner, packet.clean_start, expiry_s)
+        for topic_filter in tuple(session.filters):
+            # The rules may have changed while the client was away.
+            if not connection.principal.may_subscribe(split_share(topic_filter)[1]):
+                self.drop_subscription(session, topic_filter)
 
         def finish() -> None:
             if connection in self.connections and self.clients.get(client) is connection:
@@ -228,7 +240,7 @@ class Broker:
             if not session.expiry_s:
                 raise ProtocolError("DISCONNECT gives a session an expiry that had none", "MQTT 5 section 3.14.2.2.2")
             session.expiry_s = min(expiry_s, settings.SESSION_EXPIRY_S_MAX)
-            self.collector.change(Opened(session.client, session.expiry_s, clean=False))
+            self.collector.change(Opened(session.client, session.owner, session.expiry_s, clean=False))
         if packet.reason_code == ReasonCode.NORMAL_DISCONNECTION:
             session.will = None
 
@@ -258,6 +270,7 @@ class Broker:
         topic = run.topic.decode()
         why = f"{connection.principal.name or 'anyone'} may not publish to {topic}"
         self.statistics.refused_messages += len(run.payloads)
+        self.audit.refused(connection, "publish-refused", topic, why)
         if not connection.v5 or not run.identifiers:
             connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
             return
@@ -410,6 +423,8 @@ class Broker:
         except ProtocolError as error:
             return error.reason
         if not connection.principal.may_subscribe(split_share(topic_filter)[1]):
+            why = f"{connection.principal.name or 'anyone'} may not subscribe to all of {topic_filter}"
+            self.audit.refused(connection, "subscribe-refused", topic_filter, why)
             return ReasonCode.NOT_AUTHORIZED
         if len(session.filters) >= settings.SUBSCRIPTIONS_MAX and topic_filter not in session.filters:
             return ReasonCode.QUOTA_EXCEEDED
@@ -436,16 +451,20 @@ class Broker:
                 packet = encode_publish(message.topic, kept.payload, 0, True, False, 0, wire, connection.version)
                 connection.deliver_once([packet])
 
+    def drop_subscription(self, session: Session, topic_filter: str) -> None:
+        """The rules no longer allow it. MQTT has no packet that says so to the client."""
+        if session.filters.pop(topic_filter, None) is not None:
+            self.routing.remove(topic_filter, session)
+            session.dirty = True
+            if session.durable:
+                self.collector.change(Unsubscribed(session.client, topic_filter))
+
     def unsubscribe(self, connection: Connection, session: Session, packet: Unsubscribe) -> None:
         """UNSUBSCRIBE: messages that are on their way may still come [MQTT-3.10.4-2]."""
         reasons = []
         for topic_filter in packet.topic_filters:
-            there = session.filters.pop(topic_filter, None) is not None
-            if there:
-                self.routing.remove(topic_filter, session)
-                session.dirty = True
-                if session.durable:
-                    self.collector.change(Unsubscribed(session.client, topic_filter))
+            there = topic_filter in session.filters
+            self.drop_subscription(session, topic_filter)
             reasons.append(ReasonCode.SUCCESS if there else ReasonCode.NO_SUBSCRIPTION_EXISTED)
         answer = Unsuback(packet_id=packet.packet_id, reason_codes=tuple(reasons))
         if session.durable:

@@ -15,6 +15,7 @@ class Opened(msgspec.Struct, frozen=True, tag="open", array_like=True):
     """A session begins, or goes on with another expiry. `clean`: what there was of this client is gone."""
 
     client: str
+    owner: str
     expiry_s: int
     clean: bool
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from allthings.gateway import collector, settings
-from allthings.gateway.access import ANYONE, Principal
+from allthings.gateway.access import NOBODY, Principal
 from allthings.gateway.messages import Message, wire_properties
 from allthings.mqtt.codec import decode, encode
 from allthings.mqtt.errors import MalformedPacketError, MqttError, ProtocolError, UnsupportedVersionError
@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
         self.client = ""
         self.address = ""
         self.certificate_name = ""
-        self.principal: Principal = ANYONE
+        self.principal: Principal = NOBODY
         self.session: Session | None = None
         self.will_delay_s = 0
         self.keepalive_s = 0
@@ -424,9 +424,19 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.close()
 
+    def forget_verdicts(self) -> None:
+        """The rules have changed: ask again for each topic."""
+        self.topics.clear()
+        self._plain = None
+
     @property
     def up(self) -> bool:
         return self._state == "up"
+
+    @property
+    def checking(self) -> bool:
+        """Whether CONNECT came and waits for its answer."""
+        return self._state == "checking"
 
     def abort(self) -> None:
         """Close without waiting for what is still to be written."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allthings.things.errors import AllthingsError
+from allthings.things.errors import AllthingsError, BadInputError
 
 
 class CertificateError(AllthingsError):
@@ -11,3 +11,10 @@ class CertificateError(AllthingsError):
     type = "bad-certificate"
     title = "A certificate cannot be used"
     status = 503
+
+
+class ProxyHeaderError(BadInputError):
+    """What a proxy sent before the connection of its client is no PROXY v2 header; the connection is closed."""
+
+    type = "bad-proxy-header"
+    title = "The proxy's header cannot be used"

@@ -79,6 +79,7 @@ class KeptSession(msgspec.Struct, frozen=True, array_like=True):
     """A session as it stood when these blocks of this gateway and of others had been handed on."""
 
     client: str
+    owner: str
     sequence: int
     followed: int
     expiry_s: int
@@ -171,7 +172,7 @@ class Keeper:
             )
 
     def _restore(self, kept: KeptSession) -> None:
-        session = Session(kept.client, kept.expiry_s, self._broker.sessions)
+        session = Session(kept.client, kept.owner, kept.expiry_s, self._broker.sessions)
         session.seen = (block.position(kept.sequence + 1, 0) - 1, block.position(kept.followed + 1, 0) - 1)
         session.left_ns, session.will, session.will_due_ns = kept.left_ns, kept.will, kept.will_due_ns
         session.dropped, session.expired = kept.dropped, kept.expired
@@ -240,7 +241,9 @@ class Keeper:
             if session is None or change.clean:
                 if session is not None:
                     self._forget(session)
-                session = sessions.by_client[change.client] = Session(change.client, change.expiry_s, sessions)
+                session = sessions.by_client[change.client] = Session(
+                    change.client, change.owner, change.expiry_s, sessions
+                )
             session.expiry_s, session.will_due_ns, session.will = change.expiry_s, 0, None
             session.left_ns = 0
         if session is None:
@@ -388,6 +391,7 @@ class Keeper:
             )
         kept = KeptSession(
             client=session.client,
+            owner=session.owner,
             sequence=self._broker.collector.sequence,
             followed=self._broker.followed,
             expiry_s=session.expiry_s,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from allthings.gateway.certificates import ServerCertificate
+from allthings.gateway.proxy import Network, ProxyProtocol
 from allthings.gateway.sockets import Poller
 from allthings.gateway.tls import Handshakes, TlsTransport
 
@@ -16,10 +17,14 @@ Protocol = Callable[[], asyncio.Protocol]
 
 @dataclass(frozen=True)
 class Listener:
-    """A listening, non-blocking socket. With a certificate it speaks TLS."""
+    """A listening, non-blocking socket. With a certificate it speaks TLS.
+
+    `proxies`: from these networks connections begin with a PROXY header; None: all of them do.
+    """
 
     socket: socket.socket
     certificate: ServerCertificate | None = None
+    proxies: Sequence[Network] | None = ()
 
 
 class Listeners:
@@ -39,10 +44,17 @@ class Listeners:
             self._poller.listen(listener.socket, self._protocol(listener))
 
     def _protocol(self, listener: Listener) -> Protocol:
-        certificate = listener.certificate
-        if certificate is None:
-            return self._connection
-        return lambda: TlsTransport(certificate.context, self._handshakes, self._connection())
+        plain = self._connection
+        certificate, proxies = listener.certificate, listener.proxies
+
+        def encrypted() -> asyncio.Protocol:
+            assert certificate is not None
+            return TlsTransport(certificate.context, self._handshakes, plain())
+
+        inner = plain if certificate is None else encrypted
+        if proxies is not None and not proxies:
+            return inner
+        return lambda: ProxyProtocol(proxies, inner())
 
     def _busy(self, busy: bool) -> None:
         """The handshakes cannot follow, or can again: who connects with TLS waits in the backlog."""

@@ -12,10 +12,12 @@ import msgspec
 
 from allthings.gateway import settings, system
 from allthings.gateway.access import Credentials
+from allthings.gateway.audit import AuditTrail
 from allthings.gateway.broker import Broker
 from allthings.gateway.connection import Connection
+from allthings.gateway.elsewhere import follow_others
 from allthings.gateway.flow import Lag, disk_free
-from allthings.gateway.follow import follow
+from allthings.gateway.following import Following
 from allthings.gateway.keeper import Keeper
 from allthings.gateway.listeners import Listener, Listeners
 from allthings.gateway.sockets import Poller
@@ -35,6 +37,7 @@ async def run_gateway(
     registry: Registry | None,
     listeners: Sequence[Listener],
     *,
+    open_mode: bool = False,
     source: str,
     now_ns: Callable[[], int],
     disk: Path | None,
@@ -44,9 +47,11 @@ async def run_gateway(
 ) -> None:
     """Serve MQTT on `listeners` until `stop`; then say goodbye to clients and append what is left.
 
-    `registry` None: open mode. `disk`: where the log's private server writes, None when it is elsewhere.
+    In open mode, or without a registry, anyone may do anything. `disk`: where the log's private server writes, None
+    when it is elsewhere.
     """
-    broker = Broker(log, source, now_ns, Credentials(registry))
+    audit = AuditTrail(registry, now_ns)
+    broker = Broker(log, source, now_ns, Credentials(registry, open_mode=open_mode), audit)
     lag = Lag(lambda on: broker.hold("waiting for the historian", on))
     keeper = Keeper(log, broker, source)
     await keeper.load()
@@ -54,12 +59,19 @@ async def run_gateway(
         appending = tasks.create_task(broker.collector.run())
         beside = [
             tasks.create_task(keeper.run()),
-            tasks.create_task(follow(log, broker, source)),
+            tasks.create_task(follow_others(log, broker, source)),
             tasks.create_task(system.publish(broker)),
             tasks.create_task(_follow_historian(log, lag)),
             tasks.create_task(_decide(broker, lag)),
             tasks.create_task(_report(log, broker, source)),
+            tasks.create_task(broker.admission.run()),
+            tasks.create_task(audit.run()),
         ]
+        if registry is not None:
+            following = Following(registry, broker)
+            if not open_mode:
+                await following.begin(stop)
+            beside.append(tasks.create_task(following.run()))
         if disk is not None:
             beside.append(tasks.create_task(_watch_disk(broker, disk, disk_reserve_bytes)))
         poller = Poller(asyncio.get_running_loop())
@@ -81,6 +93,7 @@ async def run_gateway(
         poller.close()
         for task in (appending, *beside):
             task.cancel()
+    await audit.write(last=True)
 
 
 async def _follow_historian(log: Log, lag: Lag) -> None:

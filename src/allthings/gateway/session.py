@@ -35,8 +35,10 @@ class Subscription(NamedTuple):
 class Session:
     """From CONNECT until it expires. `connection` is None while the client is away."""
 
-    def __init__(self, client: str, expiry_s: int, sessions: Sessions) -> None:
+    def __init__(self, client: str, owner: str, expiry_s: int, sessions: Sessions) -> None:
         self.client = client
+        #: Who it belongs to (Principal.name); nobody else may go on with it.
+        self.owner = owner
         self.expiry_s = expiry_s
         self.connection: Connection | None = None
         self.filters: dict[str, Subscription] = {}

@@ -75,7 +75,7 @@ class Sessions:
 
     # Begin
 
-    def open(self, client: str, clean: bool, expiry_s: int) -> tuple[Session, bool]:
+    def open(self, client: str, owner: str, clean: bool, expiry_s: int) -> tuple[Session, bool]:
         """The session of a client that connects, and whether it was there before (session present)."""
         expiry_s = min(expiry_s, settings.SESSION_EXPIRY_S_MAX)
         session = self.by_client.get(client)
@@ -84,12 +84,12 @@ class Sessions:
             session = None
         present = session is not None
         if session is None:
-            session = self.by_client[client] = Session(client, expiry_s, self)
+            session = self.by_client[client] = Session(client, owner, expiry_s, self)
         durable_before = present and session.durable
         session.expiry_s = expiry_s
         session.dirty = True
         if durable_before or session.durable:
-            self.note(Opened(client, expiry_s, not present))
+            self.note(Opened(client, owner, expiry_s, not present))
         self.gone.discard(client)
         self._forget_will(session)
         return session, present

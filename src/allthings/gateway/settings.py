@@ -17,6 +17,9 @@ HANDSHAKES_MAX: Final = 4096
 HANDSHAKE_BYTES_MAX: Final = 256 * 1024
 HANDSHAKE_TURNS_MAX: Final = 512
 HANDSHAKE_TURN_S: Final = 0.004
+#: A PROXY header: how much of it is accepted, and how long it may take to come.
+PROXY_BYTES_MAX: Final = 16 * 1024
+PROXY_WITHIN_S: Final = 5.0
 #: How often the files of a certificate are looked at.
 CERTIFICATE_EVERY_S: Final = 1.0
 #: QoS 1 messages that a client may have unacknowledged (MQTT 5 section 3.2.2.3.3).
@@ -66,6 +69,30 @@ KEEP_EVERY_S: Final = 5.0
 SYSTEM_EVERY_S: Final = 10.0
 RETAINED_MAX: Final = 1_000_000
 """Retained messages in all."""
+
+#: CONNECTs that are decided on in one portion; between two portions everybody else has a turn.
+ADMITTED_AT_ONCE: Final = 64
+#: Passwords verified at once (each costs tens of milliseconds of a core and 64 MiB by design), and how many may wait.
+PASSWORDS_AT_ONCE: Final = 2
+PASSWORDS_WAITING_MAX: Final = 256
+#: Credentials that were right and are remembered, so that ten thousand devices can come back at once.
+CREDENTIALS_KNOWN_MAX: Final = 20_000
+#: How often the registry is asked whether something has changed. A change holds within a second.
+FOLLOW_EVERY_S: Final = 0.25
+#: Connections that are looked at in one turn of the loop when rules have changed.
+RENEWED_AT_ONCE: Final = 200
+
+#: Refusals that one client (an address until it is known) may put on the audit list at once, then one after each pause.
+AUDIT_BURST: Final = 20
+AUDIT_EVERY_S: Final = 10.0
+#: The same for all clients together.
+AUDIT_ALL_BURST: Final = 500
+AUDIT_ALL_EVERY_S: Final = 0.05
+#: The same refusal within this time is counted and not listed again.
+AUDIT_SAME_S: Final = 60.0
+#: Clients and refusals remembered for that.
+AUDIT_REMEMBERED_MAX: Final = 5_000
+AUDIT_WRITE_EVERY_S: Final = 0.25
 
 DECIDE_EVERY_S: Final = 0.1
 DISK_EVERY_S: Final = 1.0

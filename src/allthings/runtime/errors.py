@@ -19,3 +19,11 @@ class SettingError(AllthingsError):
     type = "bad-setting"
     title = "A setting cannot be used"
     status = 400
+
+
+class CertificateFileError(AllthingsError):
+    """A file of the certificate authority is missing, in the way, or cannot be used."""
+
+    type = "certificate-file"
+    title = "A certificate's file cannot be used"
+    status = 409

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import socket
 
 import uvloop
 
+from allthings.gateway.certificates import ServerCertificate
 from allthings.gateway.listeners import Listener
+from allthings.gateway.proxy import networks
 from allthings.gateway.run import run_gateway
 from allthings.log.stream import Log
+from allthings.runtime import listening
 from allthings.runtime.child import tell_ready
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
-from allthings.runtime.up import LISTENER_VARIABLE
 from allthings.things.times import now_ns
 
 
@@ -31,12 +31,12 @@ async def _run(settings: Settings) -> None:
         from allthings.registry.registry import Registry
 
         registry = Registry(settings.database_url)
-    listener = socket.socket(fileno=int(os.environ[LISTENER_VARIABLE]))
+    listeners = _listeners(settings)
     try:
         await run_gateway(
             log,
             registry,
-            [Listener(listener)],
+            listeners,
             source="gateway",
             now_ns=now_ns,
             disk=settings.data,
@@ -45,10 +45,24 @@ async def _run(settings: Settings) -> None:
             stop=stop,
         )
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.socket.close()
         await log.close()
         if registry is not None:
             registry.close()
+
+
+def _listeners(settings: Settings) -> list[Listener]:
+    """What the supervisor opened for us. Raises CertificateError."""
+    inherited = listening.inherited()
+    proxies = networks(settings.proxy_protocol)
+    certificate = ServerCertificate(listening.certificate_files(settings)) if "mqtts" in inherited else None
+    return [
+        *(Listener(each, proxies=proxies) for each in inherited["mqtt"]),
+        *(Listener(each, certificate, proxies) for each in inherited.get("mqtts", [])),
+        *(Listener(each) for each in inherited.get("mqtt-socket", [])),
+        *(Listener(each, proxies=None) for each in inherited.get("relay", [])),
+    ]
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import signal
-import socket
 from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ import uvicorn
 import uvloop
 
 from allthings.console import static_dir
+from allthings.gateway.certificates import ServerCertificate
 from allthings.gateway.statistics import GatewayReport
 from allthings.historian.errors import LogReplacedError
 from allthings.historian.history import History
@@ -31,12 +31,14 @@ from allthings.historian.retention import Keep, Retention
 from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import Log
 from allthings.readings.decoder import Decoder
+from allthings.readings.feed import Feed
 from allthings.readings.model import Model
 from allthings.registry.registry import Registry
+from allthings.runtime import listening
 from allthings.runtime.child import exit_unusable, tell_ready
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
-from allthings.runtime.up import ADDRESS_VARIABLE, LISTENER_VARIABLE, read_state
+from allthings.runtime.up import ADDRESS_VARIABLE, read_state
 from allthings.things.errors import AllthingsError
 from allthings.things.times import now_ns
 from allthings.twin import run as twin_run
@@ -67,7 +69,8 @@ class Platform:
         self._model_version = -1
         self._decoder = Decoder(lambda: self._model)
         self._twin = Twin(now_ns)
-        self._ingest = Ingest(self._log, self._decoder, self._history)
+        self._feed = Feed(log, self._decoder)
+        self._ingest = Ingest(log, self._feed, self._decoder, self._history)
         self._stats = PlatformStats(ready=False)
         self._readings_before = 0
 
@@ -86,15 +89,20 @@ class Platform:
 
     async def run(self) -> None:
         """Serve until `stop` is set."""
-        server = _server(self._app())
-        listener = socket.socket(fileno=int(os.environ[LISTENER_VARIABLE]))
+        certificate = None
+        if self._settings.https:
+            # Browsers would ask people which certificate to show, if those of clients were welcome here.
+            certificate = ServerCertificate(listening.certificate_files(self._settings)._replace(client_ca=None))
+        server = _server(self._app(), certificate)
+        listeners = listening.inherited()["http"]
         async with asyncio.TaskGroup() as tasks:
             consumers = [
+                tasks.create_task(self._feed.run(self._twin.sequence, self._stop), name="feed"),
                 tasks.create_task(self._ingest.run(self._stop), name="historian"),
                 tasks.create_task(
                     twin_run.run(
                         self._log,
-                        self._decoder,
+                        self._feed,
                         self._twin,
                         self._registry.things.observe,
                         stop=self._stop,
@@ -111,7 +119,9 @@ class Platform:
                 tasks.create_task(_every(_RETAIN_EVERY_S, self._retain, "retention")),
                 tasks.create_task(self._follow_gateways()),
             ]
-            serving = tasks.create_task(server.serve(sockets=[listener]), name="web")
+            if certificate is not None:
+                beside.append(tasks.create_task(certificate.follow()))
+            serving = tasks.create_task(server.serve(sockets=listeners), name="web")
             while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)
             self._stats.ready = True
@@ -208,7 +218,7 @@ async def _every(seconds: float, work: Any, name: str) -> None:
             _LOGGER.exception("%s failed; it will be tried again", name)
 
 
-def _server(app: Any) -> uvicorn.Server:
+def _server(app: Any, certificate: ServerCertificate | None) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="none",
@@ -221,6 +231,7 @@ def _server(app: Any) -> uvicorn.Server:
         timeout_graceful_shutdown=_STOP_WEB_WITHIN_S,
         timeout_keep_alive=75,
         backlog=2048,
+        ssl_context_factory=None if certificate is None else lambda *_: certificate.lasting_context(),
     )
     server = uvicorn.Server(config)
     # The signals are ours.

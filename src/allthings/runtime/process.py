@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import sys
 import time
 
@@ -29,6 +30,9 @@ def set_up(role: str) -> Settings:
     logging.getLogger("nats").setLevel(logging.ERROR)
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Each connection is a file descriptor; what a shell allows by default is 1,024.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     # Everything imported so far lives for ever: full collections need not look at it.
     gc.freeze()

@@ -38,6 +38,13 @@ SETTINGS: Final = (
     Setting("host", str, "127.0.0.1", "The address to listen on. Anything but loopback needs authentication."),
     Setting("http_port", int, 8484, "The port of the console and all HTTP interfaces; 0 takes a free one.", 0, 65535),
     Setting("mqtt_port", int, 1883, "The port of MQTT over TCP; 0 takes a free one.", 0, 65535),
+    Setting("mqtts_port", int, -1, "The port of MQTT over TLS, usually 8883; 0: a free one, -1: none.", -1, 65535),
+    Setting("mqtt_socket", str, "", "A Unix socket for MQTT on this machine; its owner and group may connect."),
+    Setting("https", bool, False, "HTTP over TLS instead of plain HTTP, with the same certificate as MQTT."),
+    Setting("tls_cert", str, "", "The server's certificate and chain (PEM). Empty: what `allthings certs init` made."),
+    Setting("tls_key", str, "", "The certificate's key (PEM). Empty: it is in the certificate's file."),
+    Setting("tls_client_ca", str, "", "Authorities (PEM, with revocation lists) of clients that show certificates."),
+    Setting("proxy_protocol", str, "", "Proxies that send a PROXY v2 header: addresses or networks, commas between."),
     Setting("open", bool, False, "No authentication. Loopback only."),
     Setting("nats", str, "", "Join this NATS (nats://host:4222) instead of starting a private one.", secret=True),
     Setting("nats_replicas", int, 1, "Replicas of the log in a NATS cluster.", 1, 5),
@@ -67,6 +74,13 @@ class Settings:
     host: str
     http_port: int
     mqtt_port: int
+    mqtts_port: int
+    mqtt_socket: str
+    https: bool
+    tls_cert: str
+    tls_key: str
+    tls_client_ca: str
+    proxy_protocol: str
     open: bool
     nats: str
     nats_replicas: int
@@ -92,6 +106,11 @@ class Settings:
         if not self.database:
             return f"sqlite:///{self.data / 'registry.db'}"
         return self.database.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def certificates(self) -> Path:
+        """Where `allthings certs` keeps its files."""
+        return self.data / "certs"
 
     @property
     def clickhouse_dsn(self) -> str:

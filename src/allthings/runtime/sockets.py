@@ -6,8 +6,11 @@ A port stays open while the child behind it is replaced: clients wait in the bac
 from __future__ import annotations
 
 import errno
+import os
 import socket
+from pathlib import Path
 
+from allthings.gateway.unix import unix_address
 from allthings.runtime.errors import StartError
 
 _BACKLOG = 4096
@@ -32,6 +35,42 @@ def listen(host: str, port: int, what: str, flag: str) -> socket.socket:
     listener.setblocking(False)
     listener.set_inheritable(True)
     return listener
+
+
+def listen_unix(path: Path, mode: int) -> socket.socket:
+    """A listening Unix socket that `mode` lets in. One that nobody listens on any more is replaced.
+
+    Raises StartError.
+    """
+    listener = socket.socket(socket.AF_UNIX)
+    # Whoever connects between bind and chmod must not get in.
+    mask = os.umask(0o777 & ~mode)
+    try:
+        if path.is_socket() and not _answers(path):
+            path.unlink()
+        with unix_address(path) as address:
+            listener.bind(address)
+        path.chmod(mode)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(f"{path} is in use, or is no socket: choose another with --mqtt-socket") from error
+        raise StartError(f"cannot listen on the socket {path}: {error.strerror or error}") from error
+    finally:
+        os.umask(mask)
+    listener.setblocking(False)
+    listener.set_inheritable(True)
+    return listener
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe, unix_address(path) as address:
+        try:
+            probe.connect(address)
+        except ConnectionRefusedError:
+            return False
+        return True
 
 
 def free_port() -> int:

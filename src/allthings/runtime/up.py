@@ -11,19 +11,17 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from allthings.runtime import datadir, natsserver, sockets
+from allthings.runtime import activation, datadir, listening, natsserver, sockets
 from allthings.runtime.child import Child, ChildSpec
 from allthings.runtime.errors import StartError
 from allthings.runtime.settings import Settings
 
-#: Environment variables by which children learn of what they inherit.
-LISTENER_VARIABLE = "ALLTHINGS_LISTENER_FD"
+#: The environment variable by which children learn where the platform can be reached.
 ADDRESS_VARIABLE = "ALLTHINGS_ADDRESSES"
 STATE_FILE = "state.json"
 
@@ -41,26 +39,20 @@ def run_up(settings: Settings, on_ready: OnReady | None = None) -> None:
     started as further children. Raises StartError."""
     lock = datadir.claim(settings.data, settings.disk_reserve_mb)
     with contextlib.ExitStack() as stack:
-        http = stack.enter_context(sockets.listen(settings.host, settings.http_port, "HTTP", "--http-port"))
-        mqtt = stack.enter_context(sockets.listen(settings.host, settings.mqtt_port, "MQTT", "--mqtt-port"))
-        supervisor = _Supervisor(settings, lock, http, mqtt, on_ready)
+        opened = listening.open_all(settings, activation.inherited(os.environ, os.getpid()), stack)
+        supervisor = _Supervisor(settings, lock, opened, on_ready)
         if not asyncio.run(supervisor.run()):
             raise StartError("a part of the platform cannot run with these settings; its reason stands above")
 
 
 class _Supervisor:
-    def __init__(
-        self, settings: Settings, lock: int, http: socket.socket, mqtt: socket.socket, on_ready: OnReady | None
-    ) -> None:
+    def __init__(self, settings: Settings, lock: int, opened: listening.Opened, on_ready: OnReady | None) -> None:
         self._settings = settings
         self._on_ready = on_ready
         self._stop = asyncio.Event()
         self._children: list[Child] = []
-        self._addresses = {
-            "http": _url("http", settings.host, http.getsockname()[1]),
-            "mqtt": _url("mqtt", settings.host, mqtt.getsockname()[1]),
-        }
-        self._http, self._mqtt, self._lock = http.fileno(), mqtt.fileno(), lock
+        self._addresses = listening.addresses(settings, opened)
+        self._opened, self._lock = opened, lock
 
     async def run(self) -> bool:
         """Start everything, wait for the signal to stop, stop everything. False when a child cannot run at all."""
@@ -69,8 +61,8 @@ class _Supervisor:
             loop.add_signal_handler(number, self._stop.set)
         nats_url = self._settings.nats or self._start_nats()
         roles = [
-            self._add(self._role("gateway", nats_url, self._mqtt, stop_within_s=3)),
-            self._add(self._role("platform", nats_url, self._http, stop_within_s=4)),
+            self._add(self._role("gateway", nats_url, listening.OF_GATEWAY, stop_within_s=3)),
+            self._add(self._role("platform", nats_url, listening.OF_PLATFORM, stop_within_s=4)),
         ]
         tasks = [asyncio.create_task(child.run()) for child in self._children]
         ready = asyncio.create_task(self._tell_when_ready(roles, tasks))
@@ -104,17 +96,18 @@ class _Supervisor:
         self._add(ChildSpec("log", argv, descriptors=(self._lock,), probe=answers, stop_within_s=2))
         return server.url
 
-    def _role(self, name: str, nats_url: str, listener: int, stop_within_s: float) -> ChildSpec:
+    def _role(self, name: str, nats_url: str, listeners: Sequence[str], stop_within_s: float) -> ChildSpec:
+        named, descriptors = listening.bequest(self._opened, listeners)
         return ChildSpec(
             name,
             [sys.executable, "-m", f"allthings.runtime.{name}"],
             environment={
                 **self._settings.environment(),
                 "ALLTHINGS_NATS": nats_url,
-                LISTENER_VARIABLE: str(listener),
+                listening.LISTENERS_VARIABLE: named,
                 ADDRESS_VARIABLE: json.dumps(self._addresses),
             },
-            descriptors=(self._lock, listener),
+            descriptors=(self._lock, *descriptors),
             stop_within_s=stop_within_s,
         )
 
@@ -126,7 +119,8 @@ class _Supervisor:
     async def _tell_when_ready(self, roles: list[Child], tasks: list[asyncio.Task[None]]) -> None:
         for child in roles:
             await child.ready.wait()
-        print(f"ready http={self._addresses['http']} mqtt={self._addresses['mqtt']}", flush=True)  # noqa: T201
+        named = " ".join(f"{name}={url}" for name, url in self._addresses.items() if "://" in url)
+        print(f"ready {named}", flush=True)  # noqa: T201
         if self._on_ready:
             further = self._on_ready(self._addresses["http"], self._addresses["mqtt"])
             tasks.extend(asyncio.create_task(self._add(spec).run()) for spec in further)
@@ -151,10 +145,6 @@ class _Supervisor:
 
 
 _STOP_ORDER = {"gateway": 1, "platform": 2, "log": 3}
-
-
-def _url(scheme: str, host: str, port: int) -> str:
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def read_state(data: Path) -> dict[str, object]:

@@ -26,7 +26,9 @@ START_WITHIN_S: Final = 60.0
 STOP_WITHIN_S: Final = 15.0
 _LINES_MAX: Final = 2_000
 _POLL_S: Final = 0.02
-_READY: Final = re.compile(r"^ready http=(?P<http>\S+://[^/\s]+:(?P<http_port>\d+))\S* mqtt=\S+:(?P<mqtt_port>\d+)\s*$")
+_READY: Final = re.compile(
+    r"^ready http=(?P<http>\S+://[^/\s]+:(?P<http_port>\d+))\S* mqtt=\S+:(?P<mqtt_port>\d+)(?: \S+)*$"
+)
 #: What tells a process of the tree by its command line; all others are named after their program.
 _ROLES: Final = {
     "supervisor": re.compile(r"\ballthings up\b"),
@@ -61,6 +63,8 @@ class Platform:
     ) -> None:
         self.data = data
         self.http = ""
+        #: Everything that the ready line names: http, mqtt, mqtts, …
+        self.addresses: dict[str, str] = {}
         self.http_port = self.mqtt_port = 0
         self.mqtt_host = "127.0.0.1"
         self.output: collections.deque[str] = collections.deque(maxlen=_LINES_MAX)
@@ -131,6 +135,7 @@ class Platform:
             if found := _READY.match(line):
                 self.http, self.http_port = found["http"], int(found["http_port"])
                 self.mqtt_port = int(found["mqtt_port"])
+                self.addresses = dict(word.split("=", 1) for word in line.split()[1:])
                 ready.set()
 
     def stop(self, within_s: float = STOP_WITHIN_S) -> int:

@@ -22,7 +22,7 @@ _AGAIN_S = 0.1
 _NO_MESSAGES = frozenset({"upload", "replay"})
 
 
-async def follow(log: Log, broker: Broker, source: str) -> None:
+async def follow_others(log: Log, broker: Broker, source: str) -> None:
     """Hand on the messages of all blocks that others appended, in the order of the log, until cancelled.
 
     Only the headers of blocks are read; a block itself only if it is another's.

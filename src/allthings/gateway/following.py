@@ -1,0 +1,115 @@
+"""What changes in the registry while the gateway runs: rules, quotas, credentials' ends, strict things.
+
+The registry counts changes; a few times a second one cheap query tells whether there was one. So it does not matter
+which process changed it, and nothing is missed that happened while nobody listened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from allthings.gateway import settings
+from allthings.gateway.rules import Rules
+from allthings.mqtt.filters import split_share
+from allthings.mqtt.reasons import ReasonCode
+from allthings.registry.counters import Versions
+
+if TYPE_CHECKING:
+    from allthings.gateway.broker import Broker
+    from allthings.gateway.connection import Connection
+    from allthings.registry.credentials import Standing
+    from allthings.registry.registry import Registry
+
+_LOGGER = logging.getLogger(__name__)
+_NONE = Versions(-1, -1)
+
+
+class Following:
+    """Keeps a broker in step with the registry."""
+
+    def __init__(self, registry: Registry, broker: Broker) -> None:
+        self._registry = registry
+        self._broker = broker
+        self._versions = _NONE
+        self._trouble = False
+
+    async def begin(self, stop: asyncio.Event) -> None:
+        """Return once the rules are known (before that nobody could be let in), or with `stop`."""
+        while not stop.is_set() and not await self.look():  # noqa: ASYNC110 - the registry has no event for it
+            await asyncio.sleep(settings.FOLLOW_EVERY_S)
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            await asyncio.sleep(settings.FOLLOW_EVERY_S)
+            await self.look()
+
+    async def look(self) -> bool:
+        """Take over what has changed. False when the registry does not answer; then everything stays as it was."""
+        try:
+            versions = await asyncio.to_thread(self._registry.versions)
+            if versions.access != self._versions.access:
+                await self._access_changed()
+            if versions.things != self._versions.things:
+                await self._things_changed()
+        except Exception:
+            if not self._trouble:
+                _LOGGER.exception("the registry cannot be followed, what was last known holds")
+            self._trouble = True
+            return False
+        self._versions = versions
+        self._trouble = False
+        return True
+
+    async def _access_changed(self) -> None:
+        registry, credentials = self._registry, self._broker.credentials
+        rules = Rules(await asyncio.to_thread(registry.access.list))
+        credentials.rules = rules
+        done: dict[Standing, Standing | None] = {}
+        # Who came in while the registry was asked is asked for in the next round.
+        while asked := self._standings() - done.keys():
+            done |= await asyncio.to_thread(registry.credentials.renew, asked)
+        credentials.renewed(done)
+        if not credentials.open:
+            await self._renew_connections(rules, done)
+
+    def _standings(self) -> set[Standing]:
+        standings = set(self._broker.credentials.standings())
+        standings.update(
+            connection.principal.standing for connection in self._broker.connections if connection.principal.standing
+        )
+        return standings
+
+    async def _renew_connections(self, rules: Rules, standings: dict[Standing, Standing | None]) -> None:
+        for number, connection in enumerate(tuple(self._broker.connections)):
+            if number % settings.RENEWED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if connection.client and connection in self._broker.connections:
+                self._renew(connection, rules, standings)
+
+    def _renew(self, connection: Connection, rules: Rules, standings: dict[Standing, Standing | None]) -> None:
+        principal = connection.principal
+        before = principal.standing
+        standing = standings.get(before, before) if before is not None else None
+        if standing is None and (before is not None or not rules.anonymous):
+            # What may not be said any more is not said after death either.
+            if connection.session is not None:
+                connection.session.will = None
+            why = "its credentials are no longer valid"
+            self._broker.audit.refused(connection, "disconnected", "connection", why)
+            connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
+            return
+        if not principal.renew(rules, standing):
+            return
+        connection.forget_verdicts()
+        if connection.session is None:
+            return
+        for topic_filter in tuple(connection.session.filters):
+            if not principal.may_subscribe(split_share(topic_filter)[1]):
+                self._broker.drop_subscription(connection.session, topic_filter)
+                self._broker.audit.refused(connection, "subscription-removed", topic_filter, "the rules have changed")
+
+    async def _things_changed(self) -> None:
+        """Nothing of the things concerns the gateway yet."""

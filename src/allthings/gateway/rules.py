@@ -1,0 +1,129 @@
+"""What the access rules allow one client: its own topic filters, and whether they cover what it asks for.
+
+Everything here is done when a client connects, subscribes, or publishes to a topic for the first time; a connection
+remembers the verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from allthings.mqtt.filters import split_share
+from allthings.registry.access import PLACEHOLDER, AccessRule
+from allthings.registry.credentials import Standing
+from allthings.registry.subjects import ANONYMOUS, AUTHENTICATED, DEVICES, USERS
+
+Levels = tuple[str, ...]
+#: Whoever has a name with one of these in it gets nothing from a rule with that placeholder: a client that calls
+#: itself `#` must not be allowed everything, and one called `a/b` not another one's topics.
+_NEVER_IN_A_LEVEL: Final = frozenset("+#/\x00")
+
+
+class Grant(NamedTuple):
+    """One rule with its placeholders filled in. `levels` are those of its filter."""
+
+    levels: Levels
+    publish: bool
+    subscribe: bool
+    rule: AccessRule
+
+
+class Grants(NamedTuple):
+    """All that a client may do."""
+
+    grants: tuple[Grant, ...]
+
+    def publishing(self, topic: str) -> Grant | None:
+        """What allows to publish there, None if nothing does. Topics that begin with `$` are the server's."""
+        if topic.startswith("$"):
+            return None
+        asked = tuple(topic.split("/"))
+        return next((each for each in self.grants if each.publish and covers(each.levels, asked)), None)
+
+    def subscribing(self, topic_filter: str) -> Grant | None:
+        """What allows to subscribe to all of a filter (also `$share/name/filter`), None if no single rule does."""
+        asked = tuple(split_share(topic_filter)[1].split("/"))
+        return next((each for each in self.grants if each.subscribe and covers(each.levels, asked)), None)
+
+
+class Rules:
+    """All rules at one moment."""
+
+    def __init__(self, rules: Iterable[AccessRule] = ()) -> None:
+        self._by_subject: dict[str, list[AccessRule]] = {}
+        for rule in rules:
+            self._by_subject.setdefault(rule.subject, []).append(rule)
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether clients without credentials may come in."""
+        return ANONYMOUS in self._by_subject
+
+    def grants(self, standing: Standing | None, client: str) -> Grants:
+        """What a client may do; `standing` None is one without credentials."""
+        values = _values(standing, client)
+        found: list[Grant] = []
+        for subject in _subjects(standing):
+            for rule in self._by_subject.get(subject, ()):
+                levels = _fill(rule.filter, values)
+                if levels is not None:
+                    found.append(Grant(levels, rule.publish, rule.subscribe, rule))
+        return Grants(tuple(found))
+
+
+#: In open mode: anyone may do anything.
+_ALL: Final = AccessRule("open", ANONYMOUS, "#", True, True, "authentication is off", 0)
+EVERYTHING: Final = Grants((Grant(("#",), True, True, _ALL), Grant(("$SYS", "#"), False, True, _ALL)))
+NOTHING: Final = Grants(())
+
+
+def covers(allowed: Sequence[str], asked: Sequence[str]) -> bool:
+    """Whether every topic that the filter (or topic) `asked` can match is matched by the filter `allowed`.
+
+    [MQTT-4.7.2-1]: a wildcard as the first level covers nothing that begins with `$`.
+    """
+    if asked[0] == "#":
+        # The same topics: each has a first level.
+        asked = ("+", "#")
+    last = len(asked)
+    for depth, level in enumerate(allowed):
+        if level == "#":
+            return depth > 0 or not asked[0].startswith("$")
+        if depth == last or asked[depth] == "#":
+            return False
+        if level == "+":
+            if depth == 0 and asked[0].startswith("$"):
+                return False
+        elif level != asked[depth]:
+            return False
+    return len(allowed) == last
+
+
+def _subjects(standing: Standing | None) -> tuple[str, ...]:
+    if standing is None:
+        return (ANONYMOUS,)
+    tenant = f"tenant:{standing.tenant}"
+    if standing.kind == "device":
+        return (f"thing:{standing.name}", DEVICES, tenant, AUTHENTICATED)
+    return (f"user:{standing.name}", f"role:{standing.role}", USERS, tenant, AUTHENTICATED)
+
+
+def _values(standing: Standing | None, client: str) -> dict[str, str]:
+    values = {"client": client}
+    if standing is not None:
+        values["thing" if standing.kind == "device" else "user"] = standing.name
+    return values
+
+
+def _fill(topic_filter: str, values: Mapping[str, str]) -> Levels | None:
+    """The filter's levels with the placeholders' values, None when one has no value or one that is not safe."""
+    names = PLACEHOLDER.findall(topic_filter)
+    for name in names:
+        value = values.get(name, "")
+        if not value or value.startswith("$") or not _NEVER_IN_A_LEVEL.isdisjoint(value):
+            return None
+    if names:
+        # The level a+ with a = "" would be a wildcard; values are never empty, and filters have + and # only alone.
+        topic_filter = PLACEHOLDER.sub(lambda match: values[match.group(1)], topic_filter)
+    return tuple(topic_filter.split("/"))
