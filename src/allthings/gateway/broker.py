@@ -325,7 +325,9 @@ class Broker:
         """Tell all clients that the server stops. Wills are kept: the devices are not gone, we are."""
         for connection in tuple(self.connections):
             connection.will = None
-            connection.refuse(ReasonCode.SERVER_SHUTTING_DOWN, "the gateway stops")
+            # A CONNACK has no "shutting down" (MQTT 5 section 3.2.2.2).
+            reason = ReasonCode.SERVER_SHUTTING_DOWN if connection.up else ReasonCode.SERVER_UNAVAILABLE
+            connection.refuse(reason, "the gateway stops")
 
 
 def _forwarded(properties: Properties) -> Properties:
