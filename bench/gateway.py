@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -15,13 +16,19 @@ import psutil  # type: ignore[import-untyped]
 
 from allthings.runtime import natsserver, sockets
 from allthings.runtime.child import READY_VARIABLE
-from allthings.runtime.up import LISTENER_VARIABLE
+from allthings.runtime.listening import LISTENERS_VARIABLE
 
 _LOG_BYTES = 20 << 30
 
 
 class GatewayAlone:
-    """The gateway's process and a private nats-server, as `allthings up` would start them, on a free port."""
+    """The gateway's process and a private nats-server, as `allthings up` would start them, on a free port.
+
+    With a certificate (PEM, its key in the same file) it listens for TLS too, on `tls_port`.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        self._certificate = certificate
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="bench-gateway-")
@@ -30,13 +37,15 @@ class GatewayAlone:
         server.write()
         log = str(folder / "nats.log")
         self._nats = subprocess.Popen([natsserver.program(""), "-c", str(server.configuration), "-l", log])
-        with sockets.listen("127.0.0.1", 0, "MQTT", "") as listener:
-            self.port = int(listener.getsockname()[1])
-            self._gateway = self._start(listener, server.url)
+        with sockets.listen("127.0.0.1", 0, "MQTT", "") as plain, sockets.listen("127.0.0.1", 0, "MQTT", "") as secure:
+            self.port, self.tls_port = int(plain.getsockname()[1]), int(secure.getsockname()[1])
+            listeners = {"mqtt": plain, "mqtts": secure} if self._certificate else {"mqtt": plain}
+            self._gateway = self._start(listeners, server.url)
         return self
 
-    def _start(self, listener: socket.socket, nats_url: str) -> subprocess.Popen[bytes]:
+    def _start(self, listeners: dict[str, socket.socket], nats_url: str) -> subprocess.Popen[bytes]:
         reading, writing = os.pipe()
+        descriptors = {name: listener.fileno() for name, listener in listeners.items()}
         process = subprocess.Popen(
             [sys.executable, "-m", "allthings.runtime.gateway"],
             env={
@@ -44,10 +53,11 @@ class GatewayAlone:
                 "ALLTHINGS_DATA": self._folder.name,
                 "ALLTHINGS_OPEN": "true",
                 "ALLTHINGS_NATS": nats_url,
-                LISTENER_VARIABLE: str(listener.fileno()),
+                "ALLTHINGS_TLS_CERT": str(self._certificate or ""),
+                LISTENERS_VARIABLE: json.dumps({name: [each] for name, each in descriptors.items()}),
                 READY_VARIABLE: str(writing),
             },
-            pass_fds=(listener.fileno(), writing),
+            pass_fds=(*descriptors.values(), writing),
         )
         os.close(writing)
         ready = os.read(reading, 1)
@@ -62,6 +72,10 @@ class GatewayAlone:
         processes = {"gateway": self._gateway, "nats-server": self._nats}
         times = {name: psutil.Process(process.pid).cpu_times() for name, process in processes.items()}
         return {name: float(each.user + each.system) for name, each in times.items()}
+
+    def rss(self) -> int:
+        """Resident bytes of the gateway's process."""
+        return int(psutil.Process(self._gateway.pid).memory_info().rss)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

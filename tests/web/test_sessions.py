@@ -7,10 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from allthings.things.times import NS_PER_S
+from allthings.registry.settings import ATTEMPTS_BURST
 from allthings.web import settings
-from allthings.web.errors import TooManyRequestsError
-from allthings.web.logins import FailedLogins
 from tests.web.conftest import PASSWORD, client_of, problem
 
 
@@ -54,47 +52,19 @@ async def test_malformed_login(app: Any, content: bytes) -> None:
         problem(answer, 400, "bad-input")
 
 
-async def test_logins_are_limited_by_address(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "LOGIN_FAILURES_MAX", 2)
+async def test_logins_are_limited_by_address(app: Any, http: httpx.AsyncClient) -> None:
     transport = httpx.ASGITransport(app, client=("203.0.113.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8484") as client:
         body = {"user": "admin", "password": "guess no. one"}
-        for _ in range(settings.LOGIN_FAILURES_MAX):
+        for _ in range(ATTEMPTS_BURST):
             problem(await client.post("/api/login", json=body), 401, "unauthorized")
         answer = await client.post("/api/login", json={"user": "admin", "password": PASSWORD})
         problem(answer, 429, "too-many-requests")
         assert 1 <= int(answer.headers["retry-after"]) <= 60
+    failed = (await http.get("/api/audit", params={"kind": "login-failed"})).json()["entries"]
+    assert [(one["who"], one["address"]) for one in failed[:ATTEMPTS_BURST]] == [
+        ("admin", "203.0.113.7")
+    ] * ATTEMPTS_BURST
     elsewhere = httpx.ASGITransport(app, client=("203.0.113.8", 1))
     async with httpx.AsyncClient(transport=elsewhere, base_url="http://127.0.0.1:8484") as other:
         assert (await other.post("/api/login", json={"user": "admin", "password": PASSWORD})).status_code == 204
-
-
-def test_failures_are_forgotten_after_the_window() -> None:
-    failed = FailedLogins()
-    for _ in range(settings.LOGIN_FAILURES_MAX):
-        failed.check("192.0.2.1", 0)
-        failed.failed("192.0.2.1", 0)
-    with pytest.raises(TooManyRequestsError):
-        failed.check("192.0.2.1", 59 * NS_PER_S)
-    failed.check("192.0.2.1", 60 * NS_PER_S)
-    failed.check("192.0.2.2", 0)
-
-
-def test_an_ipv6_network_is_one_address() -> None:
-    failed = FailedLogins()
-    for host in range(settings.LOGIN_FAILURES_MAX):
-        failed.failed(f"2001:db8::{host:x}", 0)
-    with pytest.raises(TooManyRequestsError):
-        failed.check("2001:db8::ffff", 1)
-    failed.check("2001:db8:0:1::1", 1)
-
-
-def test_success_clears_failures_and_memory_is_bounded() -> None:
-    failed = FailedLogins()
-    for _ in range(settings.LOGIN_FAILURES_MAX):
-        failed.failed("192.0.2.1", 0)
-    failed.succeeded("192.0.2.1")
-    failed.check("192.0.2.1", 1)
-    for number in range(settings.LOGIN_ADDRESSES_MAX + 10):
-        failed.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0)
-    assert len(failed._failures) == settings.LOGIN_ADDRESSES_MAX

@@ -493,7 +493,9 @@ class Broker:
         for connection in tuple(self.connections):
             if connection.session is not None:
                 connection.session.will = None
-            connection.refuse(ReasonCode.SERVER_SHUTTING_DOWN, "the gateway stops")
+            # A CONNACK has no "shutting down" (MQTT 5 section 3.2.2.2).
+            reason = ReasonCode.SERVER_SHUTTING_DOWN if connection.up else ReasonCode.SERVER_UNAVAILABLE
+            connection.refuse(reason, "the gateway stops")
 
 
 def _forwarded(properties: Properties) -> Properties:

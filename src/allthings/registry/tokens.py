@@ -104,14 +104,17 @@ class Tokens:
         with self._database.read() as session:
             return [_token(row) for row in session.scalars(statement)]
 
+    def get(self, id_: str) -> Token:
+        """One token without its secret. Raises NotFoundError."""
+        with self._database.read() as session:
+            return _token(_require(session, id_))
+
     def revoke(self, id_: str) -> Token:
         """The token is worth nothing from now on; what it was. Raises NotFoundError."""
 
         def change(session: Session) -> Token:
             count(session, ACCESS)
-            row = session.get(TokenRow, id_) if id_.isalnum() else None
-            if row is None:
-                raise NotFoundError(f"there is no token with the id {id_[:64]!r}")
+            row = _require(session, id_)
             session.delete(row)
             return _token(row)
 
@@ -137,6 +140,13 @@ def _subject(session: Session, kind: Kind, subject: str) -> str:
     if found is None:
         raise NotFoundError(f"there is no {'user' if kind == 'api' else 'thing'} {subject[:128]!r}")
     return found
+
+
+def _require(session: Session, id_: str) -> TokenRow:
+    row = session.get(TokenRow, id_) if id_.isalnum() else None
+    if row is None:
+        raise NotFoundError(f"there is no token with the id {id_[:64]!r}")
+    return row
 
 
 def _belongs_to(kind: Kind, name: str) -> sa.ColumnElement[bool]:

@@ -18,6 +18,8 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from allthings.web import (
+    access,
+    audit,
     connecting,
     current,
     directory,
@@ -35,6 +37,7 @@ from allthings.web import (
     things_list,
     tokens,
     upload,
+    users,
 )
 from allthings.web.auth import Authentication, Identities
 from allthings.web.catalogue import Catalogue
@@ -54,6 +57,9 @@ HANDLERS: Final[list[Any]] = [
     *things_list.HANDLERS,
     *tokens.HANDLERS,
     *sessions.HANDLERS,
+    *users.HANDLERS,
+    *access.HANDLERS,
+    *audit.HANDLERS,
     *status.HANDLERS,
     *connecting.HANDLERS,
     *openapi.HANDLERS,

@@ -1,7 +1,8 @@
 """Who asks: a session cookie, a bearer token, or anyone on a loopback address that was opened with --open.
 
-Every route is closed unless its handler's `opt` says `public`. What changes something is for administrators unless it
-says `viewers`. A device's token is for MQTT and opens nothing here.
+Every route is closed unless its handler's `opt` says `public`. What changes something is for administrators and
+operators unless it says `viewers`; who may do what is for administrators alone, `admins`. A device's token is for MQTT
+and opens nothing here.
 """
 
 from __future__ import annotations
@@ -113,7 +114,9 @@ class Authentication(ASGIMiddleware):
             check_origin(headers)
         opt = scope["route_handler"].opt
         identity = None if opt.get("public") else await self._identities.of(headers, request.cookies)
-        if identity and changes and identity.role != "admin" and not opt.get("viewers"):
+        if identity and opt.get("admins") and identity.role != "admin":
+            raise ForbiddenError(f"this is for administrators, and {identity.user} is none")
+        if identity and changes and identity.role == "viewer" and not opt.get("viewers"):
             raise ForbiddenError(f"{identity.user} may look, but not change anything")
         scope["user"] = identity
         await next_app(scope, receive, send)

@@ -57,6 +57,7 @@ def describe(
     *,
     public: bool = False,
     viewers: bool = False,
+    admins: bool = False,
     request: dict[str, Any] | None = None,
     answers: dict[int, tuple[str, dict[str, Any]]] | None = None,
     example: Any = None,
@@ -66,11 +67,12 @@ def describe(
 
     `request` and each answer's second half map media types to an example: text, None for bytes, else JSON. `example`
     is one of the answer, `request_example` of the body, that the types describe. `public` opens the route to all,
-    `viewers` a method that could change something to those who may only look.
+    `viewers` a method that could change something to those who may only look; `admins` closes it to all others.
     """
     return {
         "public": public,
         "viewers": viewers,
+        "admins": admins,
         "description": Description(request or {}, answers or {}, example, request_example),
     }
 
@@ -102,6 +104,7 @@ def configuration() -> OpenAPIConfig:
             Tag("live", "What is"),
             Tag("things", "Things as the console lists them"),
             Tag("tokens", "Credentials of devices and programs"),
+            Tag("access", "Users, access rules, quotas, and the audit list"),
             Tag("sessions", "Logging in and out"),
             Tag("operations", "How the platform is"),
         ],

@@ -11,10 +11,12 @@ from litestar.datastructures import Cookie
 from litestar.params import JSONBody
 
 import allthings
+from allthings.registry.attempts import Attempts
+from allthings.registry.users import User
 from allthings.things.errors import UnauthorizedError
-from allthings.web import settings
+from allthings.web import audit, settings
 from allthings.web.auth import Identities, Identity
-from allthings.web.logins import FailedLogins
+from allthings.web.errors import TooManyRequestsError
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Services
 
@@ -39,21 +41,38 @@ class Logins:
     """Checks passwords: a few at once, and not for ever from one address."""
 
     def __init__(self) -> None:
-        self._failed = FailedLogins()
+        self._attempts = Attempts()
         self._turn = asyncio.Semaphore(settings.LOGINS_AT_ONCE_MAX)
 
-    async def open_session(self, services: Services, credentials: Credentials, address: str) -> str:
-        """A new session's token. Raises UnauthorizedError and TooManyRequestsError."""
-        self._failed.check(address, services.clock())
-        users, run = services.registry.users, services.pools.registry.run
+    async def open_session(self, request: Request[Any, Any, Any], services: Services, credentials: Credentials) -> str:
+        """A new session's token. Raises as check_password."""
+        user = await self.check_password(request, services, credentials.user, credentials.password)
+        return await services.pools.registry.run(services.registry.users.open_session, user, services.clock())
+
+    async def check_password(
+        self, request: Request[Any, Any, Any], services: Services, name: str, password: str
+    ) -> User:
+        """The user. Raises UnauthorizedError, and TooManyRequestsError: then the password was not even looked at."""
+        address = audit.address(request)
+        self._check(address, services.clock())
         async with self._turn:
-            self._failed.check(address, services.clock())
-            user = await run(users.verify, credentials.user, credentials.password)
+            self._check(address, services.clock())
+            user = await services.pools.registry.run(services.registry.users.verify, name, password)
+            if user is None:
+                self._attempts.failed(address, services.clock())
         if user is None:
-            self._failed.failed(address, services.clock())
-            raise UnauthorizedError("the user name or the password is wrong")
-        self._failed.succeeded(address)
-        return await run(users.open_session, user, services.clock())
+            why = "the user name or the password is wrong"
+            await audit.login_failed(request, services, name, why)
+            raise UnauthorizedError(why)
+        self._attempts.succeeded(address)
+        return user
+
+    def _check(self, address: str, now_ns: int) -> None:
+        wait_s = self._attempts.wait_s(address, now_ns)
+        if wait_s:
+            raise TooManyRequestsError(
+                f"too many logins from this address failed; try again in {wait_s} s", retry_after_s=wait_s
+            )
 
 
 @post(
@@ -68,9 +87,8 @@ class Logins:
     ),
 )
 async def login(request: Request[None, None, Any], data: JSONBody[Credentials], services: Given) -> Response[None]:
-    """Open a session; the answer sets the cookie `allthings_session`. Ten failures in a minute earn a pause."""
-    address = request.client.host if request.client else ""
-    token = await request.app.state.logins.open_session(services, data, address)
+    """Open a session; the answer sets the cookie `allthings_session`. Ten failures in a row earn a pause."""
+    token = await request.app.state.logins.open_session(request, services, data)
     return Response(None, status_code=204, cookies=[_cookie(request, token, settings.SESSION_S)])
 
 

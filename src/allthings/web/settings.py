@@ -59,10 +59,6 @@ SESSION_S: Final = 30 * 86_400
 IDENTITY_CACHED_S: Final = 2.0
 IDENTITIES_CACHED_MAX: Final = 4_096
 CREDENTIAL_CHARS_MAX: Final = 512
-#: Failed logins from one address (IPv6: one /64) within the time before it has to wait.
-LOGIN_FAILURES_MAX: Final = 10
-LOGIN_WINDOW_S: Final = 60.0
-LOGIN_ADDRESSES_MAX: Final = 10_000
 #: Argon2 takes 64 MB and a core each.
 LOGINS_AT_ONCE_MAX: Final = 2
 
