@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -28,7 +28,12 @@ def gateway(log: Log) -> Gateway:
 
     @contextlib.asynccontextmanager
     async def start(
-        registry: Registry | None = None, own_log: Log | None = None, disk: Path | None = None, reserve: int = 0
+        registry: Registry | None = None,
+        own_log: Log | None = None,
+        disk: Path | None = None,
+        reserve: int = 0,
+        dress: Callable[[socket.socket], Listener] = Listener,
+        further: Sequence[Listener] = (),
     ) -> AsyncIterator[int]:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
@@ -39,7 +44,7 @@ def gateway(log: Log) -> Gateway:
             run_gateway(
                 own_log or log,
                 registry,
-                [Listener(listener)],
+                [dress(listener), *further],
                 source=f"test{next(_numbers)}",
                 now_ns=now_ns,
                 disk=disk,

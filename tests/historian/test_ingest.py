@@ -17,6 +17,7 @@ from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import LogStatus
 from allthings.readings.decoded import Decoded
+from allthings.readings.feed import Feed
 from tests.historian.blocks import T0, decoded
 
 
@@ -48,6 +49,9 @@ class ListLog:
                 arrived.cancel()
         stopped.cancel()
 
+    async def get(self, sequence: int) -> Entry | None:
+        return self.entries[sequence - 1]
+
     async def position(self, consumer: str) -> int:
         return self.positions.get(consumer, 0)
 
@@ -62,15 +66,23 @@ class ListLog:
 
 
 class Rows:
-    """Decodes block n as one reading of the value n."""
+    """Decodes block n as one reading of the value n, or several blocks as one."""
 
-    def __init__(self, broken: Sequence[int] = ()) -> None:
+    def __init__(self, broken: Sequence[int] = (), *, together: bool = False) -> None:
         self.broken = broken
+        self.together = together
 
     async def decode(self, entry: Entry) -> Decoded:
-        if entry.sequence in self.broken:
+        return self._decode([entry])
+
+    async def decode_all(self, entries: Sequence[Entry]) -> list[Decoded]:
+        return [self._decode(entries)] if self.together else [self._decode([entry]) for entry in entries]
+
+    def _decode(self, entries: Sequence[Entry]) -> Decoded:
+        if any(entry.sequence in self.broken for entry in entries):
             raise ValueError("a fault of ours")
-        return decoded(entry.sequence, [("t", "p", T0 + entry.sequence, float(entry.sequence))])
+        rows = [("t", "p", T0 + entry.sequence, float(entry.sequence)) for entry in entries]
+        return decoded(entries[-1].sequence, rows)
 
 
 class Failing(History):
@@ -83,9 +95,33 @@ class Failing(History):
         if self.failures:
             self.failures -= 1
             raise HistorianUnavailableError("the disk is full")
-        if any(each.sequence in self.refused and each.readings.num_rows for each in decoded):
+        if any(value in self.refused for each in decoded for value in each.readings.column("number").to_pylist()):
             raise QueryRefusedError("no such number")
         super().insert(decoded)
+
+
+class Running:
+    """A historian under way, fed from a log."""
+
+    def __init__(self, log: ListLog, history: History, decoder: Rows | None = None) -> None:
+        self.stop = asyncio.Event()
+        decoder = decoder or Rows()
+        self.feed = Feed(log, decoder)
+        self.ingest = Ingest(log, self.feed, decoder, history)
+        self._log = log
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Ingest:
+        after = await self._log.position(CONSUMER)
+        self._tasks = [
+            asyncio.create_task(self.feed.run(after, self.stop)),
+            asyncio.create_task(self.ingest.run(self.stop)),
+        ]
+        return self.ingest
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.stop.set()
+        await asyncio.gather(*self._tasks)
 
 
 async def until(ingest: Ingest, sequence: int) -> None:
@@ -107,42 +143,32 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_what_is_read_is_inserted_and_the_position_kept(history: History) -> None:
-    log, stop = ListLog(), asyncio.Event()
-    ingest = Ingest(log, Rows(), history)
+    log = ListLog()
     log.add(3)
-    running = asyncio.create_task(ingest.run(stop))
-    await until(ingest, 3)
-    log.add(2)
-    await until(ingest, 5)
-    log.add(1)
-    stop.set()
-    await running
+    async with Running(log, history) as ingest:
+        await until(ingest, 3)
+        log.add(2)
+        await until(ingest, 5)
+        log.add(1)
     assert values(history)[:5] == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert ingest.rows == len(values(history)) == log.positions[CONSUMER] == ingest.sequence
     # Another one goes on where this one stood, and one without a position doubles nothing.
     for position in (log.positions[CONSUMER], 0):
         log.positions[CONSUMER] = position
-        stop = asyncio.Event()
-        ingest = Ingest(log, Rows(), history)
-        running = asyncio.create_task(ingest.run(stop))
-        await until(ingest, 6)
-        stop.set()
-        await running
+        async with Running(log, history) as ingest:
+            await until(ingest, 6)
         assert values(history) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 
 
 async def test_blocks_are_inserted_together(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "INSERT_ROWS_MAX", 10)
     monkeypatch.setattr(settings, "WAITING_ROWS_MAX", 20)
-    log, stop, sizes = ListLog(), asyncio.Event(), list[int]()
+    log, sizes = ListLog(), list[int]()
     insert = history.insert
     monkeypatch.setattr(history, "insert", lambda blocks: (sizes.append(len(blocks)), insert(blocks)))
     log.add(100)
-    ingest = Ingest(log, Rows(), history)
-    running = asyncio.create_task(ingest.run(stop))
-    await until(ingest, 100)
-    stop.set()
-    await running
+    async with Running(log, history) as ingest:
+        await until(ingest, 100)
     assert sum(sizes) == 100
     assert max(sizes) <= 20
     assert len(sizes) <= 20
@@ -152,69 +178,65 @@ async def test_an_engine_that_fails_is_tried_again(tmp_path: object, history: Hi
     history.close()
     failing = Failing(history._dsn)
     failing.open()
-    log, stop = ListLog(), asyncio.Event()
+    log = ListLog()
     try:
         failing.failures = 10**9
-        ingest = Ingest(log, Rows(), failing)
         log.add(2)
-        running = asyncio.create_task(ingest.run(stop))
-        async with asyncio.timeout(10):
-            while not ingest.trouble:
-                await asyncio.sleep(0.01)
-        assert ingest.trouble == "the disk is full"
-        assert log.positions == {}
-        failing.failures = 2
-        await until(ingest, 2)
-        assert ingest.trouble == ""
-        assert values(failing) == [1.0, 2.0]
-        # Stopping does not wait for an engine that does not come back.
-        failing.failures = 10**9
-        log.add(1)
-        async with asyncio.timeout(10):
-            while not ingest.trouble:
-                await asyncio.sleep(0.01)
-            stop.set()
-            await running
+        async with Running(log, failing) as ingest:
+            async with asyncio.timeout(10):
+                while not ingest.trouble:
+                    await asyncio.sleep(0.01)
+            assert ingest.trouble == "the disk is full"
+            assert log.positions == {}
+            failing.failures = 2
+            await until(ingest, 2)
+            assert ingest.trouble == ""
+            assert values(failing) == [1.0, 2.0]
+            # Stopping does not wait for an engine that does not come back.
+            failing.failures = 10**9
+            log.add(1)
+            async with asyncio.timeout(10):
+                while not ingest.trouble:
+                    await asyncio.sleep(0.01)
         assert log.positions == {CONSUMER: 2}
     finally:
         failing.close()
 
 
-async def test_one_bad_block_does_not_stop_the_stream(history: History) -> None:
+@pytest.mark.parametrize("together", [False, True])
+async def test_one_bad_block_does_not_stop_the_stream(history: History, together: bool) -> None:
     history.close()
     failing = Failing(history._dsn)
     failing.open()
     failing.refused = (4,)
-    log, stop = ListLog(), asyncio.Event()
+    log = ListLog()
     try:
-        ingest = Ingest(log, Rows(broken=[2]), failing)
         log.add(5)
-        running = asyncio.create_task(ingest.run(stop))
-        await until(ingest, 5)
-        stop.set()
-        await running
-        assert values(failing) == [1.0, 3.0, 5.0]
+        async with Running(log, failing, Rows(broken=[2], together=together)) as ingest:
+            await until(ingest, 5)
+            # What was decoded as one is told apart again.
+            log.add(3)
+            failing.refused = (4, 7)
+            await until(ingest, 8)
+        assert values(failing) == [1.0, 3.0, 5.0, 6.0, 8.0]
         rejects = failing.rejects().items
-        assert [reject.position for reject in rejects] == [block.position(4, 0), block.position(2, 0)]
-        assert [reject.payload for reject in rejects] == [b"damaged", b"damaged"]
+        assert [reject.position for reject in rejects] == [block.position(place, 0) for place in (7, 4, 2)]
+        assert [reject.payload for reject in rejects] == [b"damaged"] * 3
         assert "no such number" in rejects[0].reason
-        assert "a fault of ours" in rejects[1].reason
+        assert "a fault of ours" in rejects[2].reason
     finally:
         failing.close()
 
 
 async def test_a_position_that_cannot_be_kept_is_kept_later(history: History) -> None:
-    log, stop = ListLog(), asyncio.Event()
+    log = ListLog()
     log.saving_fails = 1
-    ingest = Ingest(log, Rows(), history)
     log.add(1)
-    running = asyncio.create_task(ingest.run(stop))
-    await until(ingest, 1)
-    assert log.positions == {}
-    log.add(1)
-    await until(ingest, 2)
-    stop.set()
-    await running
+    async with Running(log, history) as ingest:
+        await until(ingest, 1)
+        assert log.positions == {}
+        log.add(1)
+        await until(ingest, 2)
     assert log.positions == {CONSUMER: 2}
 
 
@@ -223,18 +245,14 @@ async def test_another_log_is_refused(history: History) -> None:
     log = ListLog()
     log.add(6)
     with pytest.raises(LogReplacedError, match="ends at block 6"):
-        await Ingest(log, Rows(), history).run(asyncio.Event())
+        await Ingest(log, Feed(log, Rows()), Rows(), history).run(asyncio.Event())
 
 
 async def test_rollups_run_beside(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "ROLLUP_EVERY_S", 0.01)
     monkeypatch.setattr(settings, "ROLLUP_UPPER_EVERY_S", 0.0)
-    log, stop = ListLog(), asyncio.Event()
-    ingest = Ingest(log, Rows(), history)
+    log = ListLog()
     log.add(3)
-    running = asyncio.create_task(ingest.run(stop))
-    async with asyncio.timeout(30):
+    async with Running(log, history), asyncio.timeout(30):
         while await asyncio.to_thread(history.rolled_up) < block.position(4, 0) - 1:
             await asyncio.sleep(0.01)
-    stop.set()
-    await running

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allthings.log import block
-from allthings.readings.decode import decode
+from allthings.log.entry import Entry
+from allthings.readings.decode import decode, decode_all
 from allthings.readings.model import Model
 from allthings.things.types import PropertyType
 from tests.readings.blocks import NOW_NS, Message, Row, entry_of, rows_of
@@ -135,3 +136,41 @@ def test_what_was_learned_changes_nothing(first: list[Message], second: list[Mes
     assert rows_of(decode(entry_of(second), used)) == rows_of(decode(entry_of(second), Model(MODEL_TYPES)))
     renewed = used.renewed(dict(MODEL_TYPES))
     assert rows_of(decode(entry_of(second), renewed)) == rows_of(decode(entry_of(second), Model(MODEL_TYPES)))
+
+
+replayed = st.booleans().flatmap(
+    lambda again: blocks.map(
+        lambda messages: [
+            one._replace(flags=one.flags | block.FLAG_REPLAYED * (again and not n)) for n, one in enumerate(messages)
+        ]
+    )
+)
+
+
+@given(st.lists(replayed, min_size=1, max_size=5))
+@settings(max_examples=150, deadline=None)
+def test_blocks_say_the_same_alone_and_together(found: list[list[Message]]) -> None:
+    """Else a block that is decoded again after a crash, among other blocks, would be another one."""
+    model = Model(MODEL_TYPES)
+    entries = [entry_of(messages, 7 + number) for number, messages in enumerate(found)]
+    entries.insert(len(entries) // 2, Entry(6 + len(found) * 2, b"damaged", NOW_NS))
+    alone = [decode(entry, model) for entry in entries]
+    together = decode_all(entries, Model(MODEL_TYPES))
+    assert together[-1].sequence == entries[-1].sequence
+    for name in ("rejects", "events", "replayed"):
+        assert [one for each in together for one in getattr(each, name)] == [
+            one for each in alone for one in getattr(each, name)
+        ]
+    for name in ("messages", "unclaimed"):
+        assert sum(getattr(each, name) for each in together) == sum(getattr(each, name) for each in alone)
+    rows = [row for each in together for row in rows_of(each)]
+    assert [repr(row) for row in rows] == [repr(row) for each in alone for row in rows_of(each)]
+    # A reject that is replayed has a version of its own.
+    for each in together:
+        assert not each.replayed or each.sequence in {one.sequence for one in alone if one.replayed}
+
+
+def test_neighbours_are_decoded_together() -> None:
+    entries = [entry_of([Message("things/a/properties", b'{"n":1}')], sequence) for sequence in range(1, 6)]
+    (found,) = decode_all(entries, Model())
+    assert (found.sequence, found.messages, found.readings.num_rows) == (5, 5, 5)

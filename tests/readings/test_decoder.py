@@ -1,4 +1,4 @@
-"""Decoding in a worker thread, once for all consumers."""
+"""Decoding on the event loop and in a worker thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from allthings.log.entry import Entry
 from allthings.readings.decoder import Decoder
 from allthings.readings.model import Model
-from allthings.readings.settings import DECODED_BLOCKS_MAX
+from allthings.readings.settings import AT_ONCE_STORED_BYTES_MAX
 from allthings.things.types import PropertyType
 from tests.readings.blocks import Message, entry_of, values_of
 
@@ -49,32 +49,41 @@ def entry(sequence: int, rows: int = 1) -> Entry:
     return entry_of([Message("things/a/properties", b'{"t":1}')] * rows, sequence)
 
 
-async def test_consumers_share_the_work(decoder: Decoder, source: Source) -> None:
-    block = entry(1)
-    first, second = await asyncio.gather(decoder.decode(block), decoder.decode(block))
-    assert first is second is await decoder.decode(block)
-    assert source.calls == 1
-    assert threading.current_thread().name not in source.threads
+async def test_much_is_decoded_in_a_thread_and_little_at_once(decoder: Decoder, source: Source) -> None:
+    async def in_thread(one: Entry) -> bool:
+        source.threads.clear()
+        await decoder.decode(one)
+        return any(name.startswith("decode") for name in source.threads)
+
+    assert await in_thread(entry(1))  # the first model is taken in there, too
+    assert not await in_thread(entry(2))
+    assert await in_thread(entry(3, 50_000))
+    # What is small as stored may be large.
+    bomb = entry_of([Message("things/a/properties", b" " * 900_000)], 4)
+    assert bomb.size < AT_ONCE_STORED_BYTES_MAX
+    assert await in_thread(bomb)
+    damaged = entry(5)
+    damaged.data = damaged.data[:50]
+    assert not await in_thread(damaged)
+    source.model = Model()
+    assert await in_thread(entry(6))
 
 
-async def test_old_blocks_make_room(decoder: Decoder, source: Source) -> None:
-    for sequence in range(1, DECODED_BLOCKS_MAX + 2):
-        await decoder.decode(entry(sequence))
-    assert source.calls == DECODED_BLOCKS_MAX + 1
-    await decoder.decode(entry(DECODED_BLOCKS_MAX + 1))
-    assert source.calls == DECODED_BLOCKS_MAX + 1
+async def test_little_waits_for_much(decoder: Decoder, source: Source) -> None:
     await decoder.decode(entry(1))
-    assert source.calls == DECODED_BLOCKS_MAX + 2
+    order: list[int] = []
+
+    async def decode(one: Entry) -> None:
+        await decoder.decode(one)
+        order.append(one.sequence)
+
+    await asyncio.gather(decode(entry(2, 50_000)), decode(entry(3)))
+    assert order == [2, 3]
 
 
-async def test_large_blocks_make_room_sooner(decoder: Decoder, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("allthings.readings.decoder.DECODED_ROWS_MAX", 90)
-    for sequence in range(1, 5):
-        await decoder.decode(entry(sequence, 30))
-    await decoder.decode(entry(4, 30))
-    assert source.calls == 4
-    await decoder.decode(entry(1, 30))
-    assert source.calls == 5
+async def test_blocks_are_decoded_together(decoder: Decoder) -> None:
+    (found,) = await decoder.decode_all([entry(1, 2), entry(2), entry(3)])
+    assert (found.sequence, found.messages) == (3, 4)
 
 
 async def test_a_new_model_holds_from_the_next_block_on(decoder: Decoder, source: Source) -> None:
@@ -84,16 +93,6 @@ async def test_a_new_model_holds_from_the_next_block_on(decoder: Decoder, source
     assert "type is string" in refused.rejects[0].reason
     source.model = Model()
     assert values_of(await decoder.decode(entry(3))) == {"t": 1}
-
-
-async def test_a_caller_that_gives_up_does_not_take_the_block_from_others(decoder: Decoder, source: Source) -> None:
-    block = entry(1, 50_000)
-    impatient = asyncio.create_task(decoder.decode(block))
-    patient = asyncio.create_task(decoder.decode(block))
-    await asyncio.sleep(0)
-    impatient.cancel()
-    assert (await patient).messages == 50_000
-    assert source.calls == 1
 
 
 async def test_a_damaged_block_is_told_not_raised(decoder: Decoder) -> None:

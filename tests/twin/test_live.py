@@ -13,9 +13,9 @@ from allthings.log.entry import Entry
 from allthings.readings.decoder import Decoder
 from allthings.readings.model import Model
 from allthings.twin import live, resume
+from allthings.twin.live import Update
 from allthings.twin.resume import follow
 from allthings.twin.twin import Twin
-from allthings.twin.values import Update
 from tests.readings.blocks import NOW_NS, Message, entry_of
 from tests.twin.feed import Clock, block_of, said
 

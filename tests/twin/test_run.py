@@ -12,6 +12,7 @@ import pytest
 from allthings.log import block
 from allthings.log.stream import Log
 from allthings.readings.decoder import Decoder
+from allthings.readings.feed import Feed
 from allthings.readings.model import Model
 from allthings.registry import Registry, SeenProperty
 from allthings.things.times import now_ns
@@ -41,12 +42,16 @@ async def twin(log: Log) -> Twin:
 async def running(log: Log, twin: Twin, observe: Callable[[list[SeenProperty], int], int]) -> AsyncIterator[None]:
     stop = asyncio.Event()
     decoder = Decoder(Model)
-    task = asyncio.create_task(run(log, decoder, twin, observe, stop=stop, clock=now_ns))
+    feed = Feed(log, decoder)
+    tasks = [
+        asyncio.create_task(feed.run(twin.sequence, stop)),
+        asyncio.create_task(run(log, feed, twin, observe, stop=stop, clock=now_ns)),
+    ]
     try:
         yield
     finally:
         stop.set()
-        await task
+        await asyncio.gather(*tasks)
         await decoder.close()
 
 

@@ -17,6 +17,7 @@ from allthings.historian.ingest import Ingest
 from allthings.log import block
 from allthings.log.stream import Log
 from allthings.readings.decoder import Decoder
+from allthings.readings.feed import Feed
 from allthings.readings.model import Model
 from allthings.registry.registry import Registry
 from allthings.registry.users import User
@@ -109,9 +110,11 @@ async def platform(log: Log, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
         settings=WebSettings(data_dir=folder, started_ns=now_ns()),
         stats=PlatformStats(connections=3, roles=[Role("gateway", "running")]),
     )
+    feed = Feed(log, decoder)
     tasks = [
-        asyncio.create_task(Ingest(log, decoder, history).run(stop)),
-        asyncio.create_task(twin_run.run(log, decoder, twin, registry.things.observe, stop=stop, clock=now_ns)),
+        asyncio.create_task(feed.run(start, stop)),
+        asyncio.create_task(Ingest(log, feed, decoder, history).run(stop)),
+        asyncio.create_task(twin_run.run(log, feed, twin, registry.things.observe, stop=stop, clock=now_ns)),
     ]
     yield Platform(services, registry, history, twin, log, admin, token)
     stop.set()

@@ -12,9 +12,11 @@ import httpx
 import pytest
 import uvicorn
 
-from allthings.twin.values import CurrentValue, Update
+from allthings.log import block
+from allthings.twin.live import Frame, Update
 from allthings.web import live, settings
 from allthings.web.errors import BusyError
+from tests.twin.feed import block_of, said
 from tests.web.conftest import Platform, problem, until
 
 
@@ -177,22 +179,35 @@ def test_streams_are_bounded() -> None:
         streams.check()
 
 
-def update(position: int, *, gap: bool = False) -> Update:
-    return Update(position, [CurrentValue("t", "p", position, 0, 0, "good", position)], gap)
+def update(number: int, *, gap: bool = False) -> Update:
+    decoded = block_of(number, said("t", p=number))
+    (made,) = Frame(decoded).whole()
+    return made.after_gap() if gap else made
 
 
-async def test_close_updates_become_one_event() -> None:
+async def test_updates_that_wait_become_one_event() -> None:
     queue: asyncio.Queue[Update | None] = asyncio.Queue()
-    for position in (2, 3):
-        queue.put_nowait(update(position))
-    queue.put_nowait(update(4, gap=True))
-    gathered, ahead = await live._gather(update(1), queue)
-    assert [one.position for one in gathered] == [1, 2, 3]
-    assert ahead == update(4, gap=True)
+    after_gap = update(4, gap=True)
+    for waiting in (update(2), update(3), after_gap):
+        queue.put_nowait(waiting)
+    gathered, ahead = live._gather(update(1), queue)
+    assert [one.position for one in gathered] == [block.position(number, 0) for number in (1, 2, 3)]
+    assert ahead is after_gap
+
+
+async def test_the_end_comes_after_what_was_gathered() -> None:
+    queue: asyncio.Queue[Update | None] = asyncio.Queue()
+    for waiting in (update(2), None):
+        queue.put_nowait(waiting)
+    gathered, ahead = live._gather(update(1), queue)
+    assert (len(gathered), ahead) == (2, None)
+    assert queue.get_nowait() is None
 
 
 def test_an_event_names_its_place() -> None:
     text = live._event([update(1, gap=True), update(2)]).decode()
-    assert text.startswith('event: gap\ndata: {"before":"1"}\n\nid: 2\nevent: values\ndata: {"values":[{"thing":"t"')
-    assert text.endswith("}\n\n")
-    assert text.count('"value"') == 2
+    first, second = block.position(1, 0), block.position(2, 0)
+    start = f'event: gap\ndata: {{"before":"{first}"}}\n\nid: {second}\nevent: values\ndata: {{"values":[{{"thing":"t"'
+    assert text.startswith(start)
+    assert text.endswith("}]}\n\n")
+    assert [one["value"] for one in json.loads(text.splitlines()[-2][6:])["values"]] == [1, 2]

@@ -1,8 +1,7 @@
-"""The historian as a consumer of the log: read, decode, insert, keep the position.
+"""The historian as a consumer of the log: take what was decoded, insert, keep the position.
 
 The position is kept only when everything up to it is on disk, and a block inserted twice is the same as once, so
-this may be killed at any point. Reading and decoding go on while an insert runs; what has been decoded and not yet
-inserted is bounded.
+this may be killed at any point. Taking goes on while an insert runs; what was taken and not yet inserted is bounded.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
-import pyarrow as pa
-
 from allthings.historian import settings
 from allthings.historian.errors import LogReplacedError
 from allthings.historian.history import History
@@ -22,23 +19,29 @@ from allthings.log import block
 from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import LogStatus
-from allthings.readings.decoded import DECODED, Decoded, Reject
+from allthings.readings.decoded import Decoded
+from allthings.readings.feed import put_aside
 from allthings.things.errors import AllthingsError, UnavailableError
 
 #: The consumer's name in the log.
 CONSUMER: Final = "historian"
 
 _LOGGER = logging.getLogger(__name__)
-_EMPTY: Final = pa.RecordBatch.from_pylist([], DECODED)
 
 
 class Blocks(Protocol):
     """The log, as far as it is needed here (see `log.stream.Log`)."""
 
-    def read(self, after: int, *, stop: asyncio.Event | None = None) -> AsyncIterator[list[Entry]]: ...
+    async def get(self, sequence: int) -> Entry | None: ...
     async def position(self, consumer: str) -> int: ...
     async def save_position(self, consumer: str, sequence: int) -> None: ...
     async def status(self) -> LogStatus: ...
+
+
+class Source(Protocol):
+    """Where decoded blocks come from (see `readings.feed.Feed`)."""
+
+    def read(self, after: int) -> AsyncIterator[list[Decoded]]: ...
 
 
 class Decodes(Protocol):
@@ -54,11 +57,12 @@ class Ingest:
     inserted since the start, `trouble` what keeps the historian from going on ("" when nothing does).
     """
 
-    def __init__(self, log: Blocks, decoder: Decodes, history: History) -> None:
+    def __init__(self, log: Blocks, source: Source, decoder: Decodes, history: History) -> None:
         self._log = log
+        self._source = source
         self._decoder = decoder
         self._history = history
-        self._waiting: list[tuple[Entry, Decoded]] = []
+        self._waiting: list[Decoded] = []
         self._waiting_rows = 0
         self._changed = asyncio.Condition()
         self._reading = True
@@ -68,17 +72,18 @@ class Ingest:
         self.trouble = ""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read until `stop` is set; what has been read by then is inserted before this returns.
+        """Take until the source ends, as it does when `stop` is set; what was taken is inserted before this returns.
 
         Raises LogReplacedError when the log cannot be the one that the history came from.
         """
         self.sequence = await self._log.position(CONSUMER)
+        found = self._source.read(self.sequence)
         await self._check_log()
         async with asyncio.TaskGroup() as tasks:
             upkeep = tasks.create_task(self._roll_up(), name="rollups")
             inserting = tasks.create_task(self._insert_all(stop), name="inserts")
             try:
-                await self._read(stop)
+                await self._read(found)
             finally:
                 async with self._changed:
                     self._reading = False
@@ -98,12 +103,11 @@ class Ingest:
 
     # Reading
 
-    async def _read(self, stop: asyncio.Event) -> None:
-        async for entries in self._log.read(self.sequence, stop=stop):
-            for entry in entries:
-                decoded = await self._decode(entry)
+    async def _read(self, source: AsyncIterator[list[Decoded]]) -> None:
+        async for found in source:
+            for decoded in found:
                 async with self._changed:
-                    self._waiting.append((entry, decoded))
+                    self._waiting.append(decoded)
                     self._waiting_rows += decoded.readings.num_rows
                     self._changed.notify_all()
                     await self._changed.wait_for(self._room)
@@ -112,13 +116,6 @@ class Ingest:
         return self._given_up or (
             self._waiting_rows < settings.WAITING_ROWS_MAX and len(self._waiting) < settings.WAITING_BLOCKS_MAX
         )
-
-    async def _decode(self, entry: Entry) -> Decoded:
-        try:
-            return await self._decoder.decode(entry)
-        except Exception as error:
-            _LOGGER.exception("block %d cannot be decoded; it is kept as a reject", entry.sequence)
-            return _put_aside(entry, f"the block cannot be decoded: {error!r}")
 
     # Inserting
 
@@ -129,13 +126,13 @@ class Ingest:
                 return
             if not await self._inserted(taken, stop):
                 return
-            self.sequence = taken[-1][0].sequence
-            self.rows += sum(decoded.readings.num_rows for _, decoded in taken)
+            self.sequence = taken[-1].sequence
+            self.rows += sum(decoded.readings.num_rows for decoded in taken)
             # A position that is not kept now is kept with the next insert; until then blocks may come twice.
             with contextlib.suppress(LogUnavailableError):
                 await self._log.save_position(CONSUMER, self.sequence)
 
-    async def _take(self) -> list[tuple[Entry, Decoded]]:
+    async def _take(self) -> list[Decoded]:
         """What is waiting, as soon as it is much or has waited long enough. Nothing at the end."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._waiting or not self._reading)
@@ -148,27 +145,49 @@ class Ingest:
             self._changed.notify_all()
             return taken
 
-    def _insert(self, taken: Sequence[tuple[Entry, Decoded]]) -> None:
+    async def _insert(self, taken: Sequence[Decoded]) -> None:
         """Insert all, or, when the engine refuses some of it for what it is, all but the blocks that it refuses."""
+        if await self._refusal(taken) is None:
+            return
+        after = self.sequence
+        for decoded in taken:
+            if await self._refusal([decoded]) is not None:
+                await self._insert_apart(after, decoded.sequence)
+            after = decoded.sequence
+
+    async def _insert_apart(self, after: int, last: int) -> None:
+        """Insert block after block, as the log has them; one that is refused is kept as a reject."""
+        for sequence in range(after + 1, last + 1):
+            entry = await self._log.get(sequence)
+            if entry is None:
+                continue
+            try:
+                decoded = await self._decoder.decode(entry)
+            except Exception as error:
+                _LOGGER.exception("block %d cannot be decoded; it is kept as a reject", sequence)
+                decoded = put_aside(entry, f"the block cannot be decoded: {error!r}")
+            refusal = await self._refusal([decoded])
+            if refusal is not None:
+                _LOGGER.error("block %d cannot be inserted; it is kept as a reject: %s", sequence, refusal.detail)
+                reject = put_aside(entry, f"the block cannot be inserted: {refusal.detail}")
+                await asyncio.to_thread(self._history.insert, [reject])
+
+    async def _refusal(self, taken: Sequence[Decoded]) -> AllthingsError | None:
+        """Insert; why the engine refuses it for what it is, or None. Raises UnavailableError."""
         try:
-            self._history.insert([decoded for _, decoded in taken])
+            await asyncio.to_thread(self._history.insert, taken)
         except UnavailableError:
             raise
         except AllthingsError as error:
-            if len(taken) > 1:
-                for one in taken:
-                    self._insert([one])
-                return
-            entry = taken[0][0]
-            _LOGGER.exception("block %d cannot be inserted; it is kept as a reject", entry.sequence)
-            self._history.insert([_put_aside(entry, f"the block cannot be inserted: {error.detail}")])
+            return error
+        return None
 
-    async def _inserted(self, taken: Sequence[tuple[Entry, Decoded]], stop: asyncio.Event) -> bool:
+    async def _inserted(self, taken: Sequence[Decoded], stop: asyncio.Event) -> bool:
         """Insert, again and again until the engine takes it. False when it does not and `stop` is set."""
         pause_s = settings.RETRY_FIRST_S
         while True:
             try:
-                await asyncio.to_thread(self._insert, taken)
+                await self._insert(taken)
             except UnavailableError as error:
                 if not self.trouble:
                     _LOGGER.warning("the history does not take readings; trying again: %s", error.detail)
@@ -215,9 +234,3 @@ class Ingest:
                 if upper:
                     hours, hours_at = sequence, began
             await asyncio.sleep((loop.time() - began) * settings.ROLLUP_REST)
-
-
-def _put_aside(entry: Entry, reason: str) -> Decoded:
-    """A block as one reject, whole."""
-    reject = Reject(block.position(entry.sequence, 0), entry.stored_ns, "", "", reason, entry.data)
-    return Decoded(entry.sequence, _EMPTY, rejects=[reject])

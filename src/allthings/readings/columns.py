@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from allthings.log import block
 from allthings.readings.decoded import DECODED
 from allthings.readings.payload import RefusedError, check_text, compact_json
 from allthings.readings.plans import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Names, Plan, Plans
@@ -22,6 +21,7 @@ from allthings.things.types import Kind, PropertyType
 from allthings.things.values import check_value
 
 _Int64 = np.ndarray[Any, np.dtype[np.int64]]
+_UInt64 = np.ndarray[Any, np.dtype[np.uint64]]
 TIME: Final = pa.timestamp("ns", tz="UTC")
 
 #: Codes of the Python types that JSON decodes to.
@@ -66,10 +66,10 @@ class Columns:
         self.times: list[int] = []
         self.values: list[Any] = []
 
-    def finish(self, sequence: int, received: _Int64, plans: Plans) -> tuple[pa.RecordBatch, list[Fault]]:
+    def finish(self, positions: _UInt64, received: _Int64, plans: Plans) -> tuple[pa.RecordBatch, list[Fault]]:
         """The readings (schema DECODED) and the faults.
 
-        `received`: nanoseconds for each row of the block; `plans`: where the plans came from.
+        `positions`, `received`: of each row its place in the log and nanoseconds; `plans`: where the plans came from.
         """
         if not self.values:
             return EMPTY, []
@@ -94,7 +94,7 @@ class Columns:
             pa.array(text, pa.string()) if text else pa.nulls(len(codes), pa.string()),
             pa.array(_KINDS[codes]),
             pa.array(received[rows], TIME),
-            pa.array(rows.astype(np.uint64) + np.uint64(block.position(sequence, 0))),
+            pa.array(positions[rows]),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=DECODED), faults
 

@@ -1,4 +1,4 @@
-"""One block of the log into readings, rejects and events.
+"""Blocks of the log into readings, rejects and events.
 
 The rules (native topics of the platform):
 
@@ -17,11 +17,15 @@ in one message, the last wins.
 Time: without `@time` a reading has its receive time. The objects of an array that have none get the receive time plus
 one nanosecond each, and what the same thing sends next in the block comes after them. An `@time` more than 24 h ahead
 of the receive time is refused, since it would hide every later reading.
+
+A block says the same whether it is decoded alone or with its neighbours: it is decoded again after a crash, perhaps
+among others, and must then give the same keys.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -43,10 +47,10 @@ from allthings.readings.payload import (
     parse_value,
 )
 from allthings.readings.plans import TIME_KEY, UNCLAIMED, Plan, Route
-from allthings.readings.settings import ELEMENTS_MAX, FAULTS_NAMED_MAX, PAYLOAD_BYTES_MAX
+from allthings.readings.settings import ELEMENTS_MAX, FAULTS_NAMED_MAX, PAYLOAD_BYTES_MAX, TOGETHER_MESSAGES_MAX
 from allthings.readings.topics import Target
 
-__all__ = ["Block", "decode"]
+__all__ = ["Block", "decode", "decode_all", "open_size"]
 
 _Element = tuple[int, Plan, dict[str, Any]]
 _TOO_LARGE: Final = Route(Target.REFUSED, name=f"larger than {PAYLOAD_BYTES_MAX:,} bytes")
@@ -70,6 +74,59 @@ def decode(entry: Block, model: Model) -> Decoded:
 
     A block whose bytes are damaged becomes one reject with the block as its payload.
     """
+    (decoded,) = decode_all([entry], model)
+    return decoded
+
+
+def open_size(entry: Block) -> int:
+    """How many bytes a block's columns are, which may be far more than are stored; 0 when it is damaged."""
+    try:
+        return int(entry.batch.nbytes)
+    except _DAMAGE:
+        return 0
+
+
+def decode_all(entries: Sequence[Block], model: Model) -> list[Decoded]:
+    """Decode consecutive blocks, as `decode` does, but several small ones together.
+
+    What a block costs is mostly the same whether it holds one message or a hundred. Alone stay blocks of readings,
+    damaged ones, and those with replayed messages, whose rejects are versioned by their block.
+    """
+    found: list[Decoded] = []
+    for together in _together(entries):
+        if isinstance(together, Decoded):
+            found.append(together)
+        else:
+            found.append(_Messages(together, model).decoded())
+    return found
+
+
+_Batches = list[tuple[int, pa.RecordBatch]]
+
+
+def _together(entries: Sequence[Block]) -> Iterator[Decoded | _Batches]:
+    """What is decoded at once: blocks of messages that follow one another, or a block that is decoded already."""
+    waiting: _Batches = []
+    messages = 0
+    for entry in entries:
+        opened = _opened(entry)
+        alone = isinstance(opened, Decoded) or _has_replayed(opened)
+        if waiting and (alone or messages >= TOGETHER_MESSAGES_MAX):
+            yield waiting
+            waiting, messages = [], 0
+        if isinstance(opened, Decoded):
+            yield opened
+        elif alone:
+            yield [(entry.sequence, opened)]
+        else:
+            waiting.append((entry.sequence, opened))
+            messages += opened.num_rows
+    if waiting:
+        yield waiting
+
+
+def _opened(entry: Block) -> Decoded | pa.RecordBatch:
+    """The messages of a block; or what it says, when it holds readings or is damaged."""
     try:
         batch = entry.batch
         batch.validate(full=True)
@@ -81,7 +138,12 @@ def decode(entry: Block, model: Model) -> Decoded:
         place = block.position(entry.sequence, 0)
         damaged = Reject(place, entry.stored_ns, "", "", reason, entry.data)
         return Decoded(entry.sequence, EMPTY, rejects=[damaged])
-    return _Messages(entry.sequence, batch, model).decoded()
+    return batch
+
+
+def _has_replayed(batch: pa.RecordBatch) -> bool:
+    flags = batch.column("flags").to_numpy()
+    return bool(len(flags)) and bool((flags & block.FLAG_REPLAYED).any())
 
 
 def _check_schema(batch: pa.RecordBatch, schema: pa.Schema) -> None:
@@ -99,25 +161,32 @@ def _readings(sequence: int, batch: pa.RecordBatch) -> Decoded:
 
 
 class _Messages:
-    """The decoding of one block of messages."""
+    """The decoding of blocks of messages that follow one another, as if they were one table."""
 
-    def __init__(self, sequence: int, batch: pa.RecordBatch, model: Model) -> None:
-        self._sequence = sequence
-        self._batch = batch
+    def __init__(self, blocks: _Batches, model: Model) -> None:
+        self._sequence = blocks[-1][0]
+        batches = [batch for _, batch in blocks]
+        # Columns of one block are faster to work with than those of a table.
+        self._batch: Any = batches[0] if len(batches) == 1 else pa.Table.from_batches(batches)
         self._plans = model.plans()
         self._columns = Columns()
-        self._received = batch.column("received").cast(pa.int64()).to_numpy()
+        self._received = self._batch.column("received").cast(pa.int64()).to_numpy()
+        firsts = [np.arange(batch.num_rows, dtype=np.uint64) + block.position(each, 0) for each, batch in blocks]
+        self._positions = firsts[0] if len(firsts) == 1 else np.concatenate(firsts)
+        #: Where blocks end, by row.
+        self._ends = np.cumsum([batch.num_rows for batch in batches])
         #: Row to the reasons why its message is a reject.
         self._faults: dict[int, list[str]] = {}
         self._events: list[Event] = []
-        #: Thing number to the first time that an untimed reading of it may have; see `_array`.
-        self._floors: dict[int, int] = {}
+        #: Thing number to the first time that an untimed reading of it may have, and the row before which that
+        #: holds, the end of the block; see `_array`.
+        self._floors: dict[int, tuple[int, int]] = {}
 
     def decoded(self) -> Decoded:
         routes = self._routes()
         received: list[int] = self._received.tolist()
         self._loop(routes, received)
-        readings, faults = self._columns.finish(self._sequence, self._received, self._plans)
+        readings, faults = self._columns.finish(self._positions, self._received, self._plans)
         for row, reason in faults:
             self._refuse(row, reason)
         replayed = self._replayed()
@@ -182,7 +251,7 @@ class _Messages:
             if plan.timed:
                 time_ns = device_time(document[TIME_KEY], received_ns)
             else:
-                time_ns = self._untimed(plan.thing, received_ns)
+                time_ns = self._untimed(row, plan.thing, received_ns)
         except RefusedError as error:
             self._refuse(row, str(error))
             return
@@ -194,7 +263,7 @@ class _Messages:
             self._refuse(row, f"an array of {len(elements):,} objects: 1 to {ELEMENTS_MAX:,} are allowed")
             return
         thing = self._plans.things.number(route.thing)
-        untimed_ns = self._untimed(thing, received_ns)
+        untimed_ns = self._untimed(row, thing, received_ns)
         found: list[_Element] = []
         for index, element in enumerate(elements):
             try:
@@ -206,7 +275,7 @@ class _Messages:
                 else:
                     found.append((untimed_ns, plan, element))
                     untimed_ns += 1
-                    self._floors[thing] = untimed_ns
+                    self._floors[thing] = untimed_ns, self._end(row)
             except RefusedError as error:
                 self._refuse(row, f"element {index}: {error}")
         if len({time_ns for time_ns, _, _ in found}) < len(found):
@@ -234,8 +303,13 @@ class _Messages:
             raise RefusedError("an object without a property")
         return plan
 
-    def _untimed(self, thing: int, received_ns: int) -> int:
-        return max(received_ns, self._floors.get(thing, received_ns))
+    def _untimed(self, row: int, thing: int, received_ns: int) -> int:
+        floor_ns, before = self._floors.get(thing, (received_ns, 0))
+        return max(received_ns, floor_ns) if row < before else received_ns
+
+    def _end(self, row: int) -> int:
+        """The row at which the block of a row ends."""
+        return int(self._ends[np.searchsorted(self._ends, row, side="right")])
 
     def _segment(self, row: int, plan: Plan, time_ns: int, document: dict[str, Any]) -> None:
         columns = self._columns
@@ -260,7 +334,7 @@ class _Messages:
         columns = self._columns
         columns.plans.append(route.plan)
         columns.rows.append(row)
-        columns.times.append(self._untimed(route.plan.thing, received_ns) if self._floors else received_ns)
+        columns.times.append(self._untimed(row, route.plan.thing, received_ns) if self._floors else received_ns)
         columns.values.append(value)
 
     def _event(self, row: int, route: Route, payload: bytes, received_ns: int) -> None:
@@ -268,7 +342,7 @@ class _Messages:
         time_ns = received_ns
         if type(value) is dict and TIME_KEY in value:
             time_ns = device_time(value[TIME_KEY], received_ns)
-        place = block.position(self._sequence, row)
+        place = int(self._positions[row])
         self._events.append(Event(place, time_ns, received_ns, route.thing, route.name, compact_json(value)))
 
     def _refuse(self, row: int, reason: str) -> None:
@@ -289,7 +363,7 @@ class _Messages:
         client, topic, payload = (self._batch.column(name) for name in ("client", "topic", "payload"))
         return [
             Reject(
-                position=replayed.get(row, block.position(self._sequence, row)),
+                position=replayed.get(row, int(self._positions[row])),
                 received_ns=received[row],
                 client=client[row].as_py(),
                 topic=topic[row].as_py(),

@@ -34,9 +34,21 @@ ROUTES_MAX: Final = 250_000
 CELLS_MAX: Final = 1_000_000
 #: Shapes (sets of property names, in order) remembered per topic.
 SHAPES_MAX: Final = 32
-#: Decoded blocks that are kept for the second consumer of the process, and the most readings they hold together.
-DECODED_BLOCKS_MAX: Final = 64
-DECODED_ROWS_MAX: Final = 500_000
+
+# What is decoded and handed on together
+
+#: Messages of blocks that are decoded as one. It bounds how long one call of the decoder takes.
+TOGETHER_MESSAGES_MAX: Final = 10_000
+#: What the decoder is given at once, as stored.
+TOGETHER_BYTES_MAX: Final = 1 << 20
+#: Up to so much, as stored and decompressed, is decoded on the event loop: a few milliseconds.
+AT_ONCE_STORED_BYTES_MAX: Final = 32 * 1024
+AT_ONCE_BYTES_MAX: Final = 256 * 1024
+#: After blocks were handed on, those that follow are gathered for this long. A quiet log's next block goes at once.
+FEED_EVERY_S: Final = 0.02
+#: Readings kept for consumers that are not as quick as the log. One that falls farther back reads for itself.
+FEED_ROWS_MAX: Final = 600_000
+FEED_GROUPS_MAX: Final = 5_000
 
 # One bulk upload
 

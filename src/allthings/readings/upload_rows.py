@@ -79,7 +79,8 @@ class _Rows:
                 self._errors.add(number + 1, json_fault(error))
         check_rows(len(self._columns.values), "values")
         received = np.full(number + 1, self._received_ns, np.int64)
-        batch, faults = self._columns.finish(0, received, self._plans)
+        rows = np.arange(number + 1, dtype=np.uint64)
+        batch, faults = self._columns.finish(rows, received, self._plans)
         for fault in faults:
             self._errors.add(fault.row + 1, fault.reason)
         return self._errors.upload(pa.RecordBatch.from_arrays(batch.columns[:-1], schema=block.READINGS))

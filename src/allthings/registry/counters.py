@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from allthings.registry.schema import CounterRow
 
-Counter = Literal["things", "access"]
+Counter = Literal["things", "access", "bridges"]
 THINGS: Final[Counter] = "things"
 ACCESS: Final[Counter] = "access"
+BRIDGES: Final[Counter] = "bridges"
 
 
 class Versions(NamedTuple):

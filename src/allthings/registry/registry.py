@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from allthings.registry.access import AccessRules
 from allthings.registry.audit import Audit
+from allthings.registry.bridges import Bridges
 from allthings.registry.counters import Versions, versions
 from allthings.registry.credentials import Credentials
 from allthings.registry.database import Database
@@ -31,6 +32,7 @@ class Registry:
         self.access = AccessRules(self._database)
         self.quotas = Quotas(self._database)
         self.audit = Audit(self._database)
+        self.bridges = Bridges(self._database)
 
     def versions(self) -> Versions:
         """How often things, and who may do what, have changed. Cheap: ask several times a second."""

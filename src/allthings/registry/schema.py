@@ -43,7 +43,7 @@ class Table(DeclarativeBase):
 
 
 class CounterRow(Table):
-    """`things` counts every change of any thing, `access` every change of who may do what.
+    """`things` counts every change of any thing, `access` every change of who may do what, `bridges` of a bridge.
 
     Who changes something takes its row first, so changes have one order.
     """
@@ -167,6 +167,24 @@ class QuotaRow(Table):
     messages_s: Mapped[float | None] = mapped_column(Double)
     bytes_s: Mapped[float | None] = mapped_column(Double)
     over: Mapped[str] = mapped_column(String(16))
+
+
+class BridgeRow(Table):
+    """A bridge to another broker; `maps` is JSON. The password must be told to that broker, so it is kept as it is."""
+
+    __tablename__ = "bridges"
+
+    name: Mapped[str] = mapped_column(_ordered(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    url: Mapped[str] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(String(8))
+    user: Mapped[str] = mapped_column(Text)
+    password: Mapped[str] = mapped_column(Text)
+    ca: Mapped[str] = mapped_column(Text)
+    maps: Mapped[str] = mapped_column(Text)
+    enabled: Mapped[bool] = mapped_column(Boolean)
+    created_ns: Mapped[int] = mapped_column(BigInteger)
+    modified_ns: Mapped[int] = mapped_column(BigInteger)
 
 
 class AuditRow(Table):

@@ -57,3 +57,9 @@ ATTEMPT_ADDRESSES_MAX: Final = 10_000
 AUDIT_ENTRIES_MAX: Final = 50_000
 AUDIT_AGE_NS: Final = 365 * _DAY_NS
 AUDIT_TEXT_MAX: Final = 512
+
+BRIDGES_MAX: Final = 100
+BRIDGE_MAPS_MAX: Final = 100
+BRIDGE_TEXT_MAX: Final = 1_024
+#: Certificates of authorities, PEM.
+BRIDGE_CA_MAX: Final = 256 * 1_024

@@ -1,7 +1,8 @@
 """The live feed: every value to whoever subscribed, the newest blocks for who comes back.
 
 A subscriber that does not keep up loses its place: what waited for it is dropped, and the next update says so. It
-never holds up the others or the twin. Python objects are made on the subscriber's side, for what it asked for only.
+never holds up the others or the twin. What subscribers are given is made when they ask for it, and of the same
+readings once for all of them.
 """
 
 from __future__ import annotations
@@ -16,20 +17,23 @@ import pyarrow as pa
 
 from allthings.readings.decoded import Decoded
 from allthings.readings.values import python_value
+from allthings.twin.encoding import rows_json, together
 from allthings.twin.settings import (
+    ENCODED_ALONE_MAX,
+    ENCODED_FRAMES_MAX,
     QUEUE_BLOCKS_MAX,
     QUEUE_ROWS_MAX,
     RING_BLOCKS_MAX,
     RING_ROWS_MAX,
     UPDATE_VALUES_MAX,
 )
-from allthings.twin.values import CurrentValue, Update, wrong_clock
+from allthings.twin.values import CurrentValue, wrong_clock
 
 
 class Frame:
-    """The readings of one block, with the names in it for quick refusal."""
+    """The readings of some blocks, with the names in them for quick refusal, and what was made of them so far."""
 
-    __slots__ = ("properties", "readings", "rows", "sequence", "things")
+    __slots__ = ("_asked", "_rows_json", "_whole", "properties", "readings", "rows", "sequence", "things")
 
     def __init__(self, decoded: Decoded) -> None:
         self.sequence = decoded.sequence
@@ -37,6 +41,80 @@ class Frame:
         self.rows: int = decoded.readings.num_rows
         self.things = frozenset(decoded.readings.column("thing").dictionary.to_pylist())
         self.properties = frozenset(decoded.readings.column("property").dictionary.to_pylist())
+        self.release()
+
+    def release(self) -> None:
+        """Drop what can be made again."""
+        self._whole: list[Update] | None = None
+        self._rows_json: pa.StringArray | None = None
+        self._asked = 0
+
+    def whole(self) -> list[Update]:
+        """All readings, in updates that everyone shares who asked for all."""
+        if self._whole is None:
+            self._whole = list(self._updates(np.arange(self.rows)))
+        return self._whole
+
+    def chosen(self, rows: Any) -> Iterator[Update]:
+        """Some of the readings, in updates of bounded size."""
+        return iter(self.whole()) if len(rows) == self.rows else self._updates(rows)
+
+    def _updates(self, rows: Any) -> Iterator[Update]:
+        positions = self.readings.column("position").to_numpy()
+        for start, end in _whole_messages(rows, positions):
+            yield Update(self, rows[start:end], int(positions[rows[end - 1]]))
+
+    def take(self, rows: Any) -> pa.RecordBatch:
+        """Some of the readings."""
+        return self.readings if len(rows) == self.rows else self.readings.take(pa.array(rows))
+
+    def json(self, rows: Any) -> bytes:
+        """Some of the readings as JSON objects with commas between them.
+
+        All are encoded once when most of them are wanted, or when others asked for a part before.
+        """
+        self._asked += 1
+        if self._rows_json is None:
+            if self._asked <= ENCODED_ALONE_MAX and 2 * len(rows) < self.rows:
+                return together(rows_json(self.take(rows)))
+            self._rows_json = rows_json(self.readings)
+        return together(self._rows_json if len(rows) == self.rows else self._rows_json.take(pa.array(rows)))
+
+
+class Update:
+    """New values, in log order. A subscriber that comes back after `position` misses none.
+
+    `gap`: values between the last update and this one were lost for this subscriber, since it was too slow or came
+    back too late; the history has them.
+    """
+
+    __slots__ = ("_frame", "_json", "_rows", "count", "gap", "position")
+
+    def __init__(self, frame: Frame, rows: Any, position: int) -> None:
+        self._frame = frame
+        self._rows = rows
+        self._json: bytes | None = None
+        self.position = position
+        self.count = len(rows)
+        self.gap = False
+
+    def after_gap(self) -> Update:
+        """The same, with a gap before it."""
+        copy = Update(self._frame, self._rows, self.position)
+        copy.gap = True
+        return copy
+
+    @property
+    def values(self) -> list[CurrentValue]:
+        """The values as objects, made anew each time."""
+        return current_values(self._frame.take(self._rows))
+
+    @property
+    def json(self) -> bytes:
+        """The values as JSON objects with commas between them; made once, also for many subscribers."""
+        if self._json is None:
+            self._json = self._frame.json(self._rows)
+        return self._json
 
 
 class Filter:
@@ -65,10 +143,7 @@ class Filter:
                 array = readings.column(column)
                 known = np.array([name in names for name in array.dictionary.to_pylist()], np.bool_)
                 wanted &= known[array.indices.to_numpy()]
-        rows = np.flatnonzero(wanted)
-        for start, end in _whole_messages(rows, readings.column("position").to_numpy()):
-            chosen = readings if len(rows) == frame.rows == end - start else readings.take(pa.array(rows[start:end]))
-            yield Update(chosen.column("position")[-1].as_py(), current_values(chosen))
+        return frame.chosen(np.flatnonzero(wanted))
 
 
 def _whole_messages(rows: Any, positions: Any) -> Iterator[tuple[int, int]]:
@@ -152,7 +227,7 @@ class Subscription:
         update = self._ready.popleft()
         if self._gap:
             self._gap = False
-            update = Update(update.position, update.values, gap=True)
+            update = update.after_gap()
         self.position = update.position
         return update
 
@@ -197,6 +272,9 @@ class Hub:
             self.ring_after = dropped.sequence
         for subscription in self._subscriptions:
             subscription.offer(frame)
+        if len(self._ring) > ENCODED_FRAMES_MAX:
+            # Who is not slow has taken it by now.
+            self._ring[-1 - ENCODED_FRAMES_MAX].release()
 
     def subscribe(self, chosen: Filter, after: int, rows_max: int = QUEUE_ROWS_MAX) -> Subscription:
         """Everything that is published from now on and comes after a position."""

@@ -8,10 +8,9 @@ from typing import Protocol
 from allthings.log import block
 from allthings.log.entry import Entry
 from allthings.readings.decoded import Decoded
-from allthings.twin.live import Filter, Frame, Subscription
+from allthings.twin.live import Filter, Frame, Subscription, Update
 from allthings.twin.settings import QUEUE_ROWS_MAX, RESUME_BLOCKS_MAX
 from allthings.twin.twin import Twin
-from allthings.twin.values import Update
 
 
 class Blocks(Protocol):
@@ -69,11 +68,11 @@ async def _missed(
             continue
         decoded = await decoder.decode(entry)
         for update in _of(subscription.filter, Frame(decoded), after):
-            yield Update(update.position, update.values, gap)
+            yield update.after_gap() if gap else update
             gap = False
     for frame in frames:
         for update in _of(subscription.filter, frame, after):
-            yield Update(update.position, update.values, gap)
+            yield update.after_gap() if gap else update
             gap = False
     if gap:
         subscription.lose_place()

@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
-from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
 from allthings.readings.decoded import Decoded
 from allthings.registry import SeenProperty
@@ -19,26 +18,25 @@ CONSUMER: Final = "twin"
 _log = logging.getLogger(__name__)
 
 
-class Blocks(Protocol):
+class Positions(Protocol):
     """The log, as far as it is needed here (see `log.stream.Log`)."""
 
-    def read(self, after: int, *, stop: asyncio.Event | None = None) -> AsyncIterator[list[Entry]]: ...
     async def save_position(self, consumer: str, sequence: int) -> None: ...
 
 
-class Decodes(Protocol):
-    """The decoder, as far as it is needed here."""
+class Source(Protocol):
+    """Where blocks come from (see `readings.feed.Feed`)."""
 
-    async def decode(self, entry: Entry) -> Decoded: ...
+    def read(self, after: int) -> AsyncIterator[list[Decoded]]: ...
 
 
 Observe = Callable[[list[SeenProperty], int], int]
 
 
 async def run(
-    log: Blocks, decoder: Decodes, twin: Twin, observe: Observe, *, stop: asyncio.Event, clock: Callable[[], int]
+    log: Positions, source: Source, twin: Twin, observe: Observe, *, stop: asyncio.Event, clock: Callable[[], int]
 ) -> None:
-    """Read the log from where the twin stands until `stop` is set.
+    """Take in the log from where the twin stands until the source ends, as it does when `stop` is set.
 
     `observe` takes what was discovered (`registry.things.observe`); it may block and is called in a thread. The
     position that is kept only tells how far the twin is: after a start it is loaded from the history.
@@ -46,9 +44,9 @@ async def run(
     async with asyncio.TaskGroup() as group:
         group.create_task(_report(twin, observe, stop, clock), name="twin discovery")
         group.create_task(_save_position(log, twin, stop), name="twin position")
-        async for entries in log.read(twin.sequence, stop=stop):
-            for entry in entries:
-                twin.apply(await decoder.decode(entry))
+        async for found in source.read(twin.sequence):
+            for decoded in found:
+                twin.apply(decoded)
         # Without a log to read there is nothing left to report.
         stop.set()
 
@@ -66,7 +64,7 @@ async def _report(twin: Twin, observe: Observe, stop: asyncio.Event, clock: Call
             twin.discovery.confirm(report)
 
 
-async def _save_position(log: Blocks, twin: Twin, stop: asyncio.Event) -> None:
+async def _save_position(log: Positions, twin: Twin, stop: asyncio.Event) -> None:
     saved = -1
     stopped = False
     while not stopped:

@@ -30,12 +30,16 @@ CLOCK_AHEAD_NS_MAX: Final = 300 * NS_PER_S
 RING_ROWS_MAX: Final = 200_000
 #: Blocks kept, however small they are.
 RING_BLOCKS_MAX: Final = 5_000
-#: Readings that wait for one subscriber before it loses its place.
-QUEUE_ROWS_MAX: Final = 50_000
+#: Readings that wait for one subscriber before it loses its place. They are those of the ring, so they cost nothing.
+QUEUE_ROWS_MAX: Final = RING_ROWS_MAX
 #: Blocks that wait for one subscriber, however small they are.
 QUEUE_BLOCKS_MAX: Final = 5_000
 #: Values handed to a subscriber at once.
 UPDATE_VALUES_MAX: Final = 10_000
+#: Subscribers whose parts of the same readings are encoded by themselves; for more of them all are encoded, once.
+ENCODED_ALONE_MAX: Final = 2
+#: How many of the newest frames keep what was encoded.
+ENCODED_FRAMES_MAX: Final = 100
 #: Blocks read again from the log for one subscriber that comes back. What is further back is a gap.
 RESUME_BLOCKS_MAX: Final = 10_000
 

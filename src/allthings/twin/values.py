@@ -25,18 +25,6 @@ class CurrentValue(msgspec.Struct, frozen=True, gc=False):
     position: int
 
 
-class Update(msgspec.Struct, frozen=True):
-    """New values, in log order. A subscriber that comes back after `position` misses none.
-
-    `gap`: values between the last update and this one were lost for this subscriber, since it was too slow or came
-    back too late; the history has them.
-    """
-
-    position: int
-    values: list[CurrentValue]
-    gap: bool = False
-
-
 def wrong_clock(time_ns: Any, received_ns: Any) -> Any:
     """Whether values come from a device whose clock is wrong; for numbers or for arrays of them."""
     return (np.asarray(time_ns) < CLOCK_NS_MIN) | (np.asarray(time_ns) - np.asarray(received_ns) > CLOCK_AHEAD_NS_MAX)

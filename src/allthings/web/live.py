@@ -16,15 +16,14 @@ from litestar.response import Stream
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError
 from allthings.things.errors import BadInputError, UnauthorizedError
+from allthings.twin.live import Update
 from allthings.twin.resume import follow
-from allthings.twin.values import Update
 from allthings.web import settings
 from allthings.web.auth import Identities
 from allthings.web.errors import BusyError
 from allthings.web.names import PropertyParameters, ThingParameters, property_names, thing_names
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Services
-from allthings.web.values import values_json
 
 _log = logging.getLogger("allthings.web")
 _KEEP_ALIVE = b": still here\n\n"
@@ -85,7 +84,7 @@ async def live(
 async def _events(
     request: Request[Any, Any, Any], services: Services, updates: AsyncGenerator[Update, None], streams: LiveStreams
 ) -> AsyncIterator[bytes]:
-    queue: asyncio.Queue[Update | None] = asyncio.Queue(maxsize=1)
+    queue: asyncio.Queue[Update | None] = asyncio.Queue(settings.LIVE_UPDATES_WAITING_MAX)
     # A task of its own, so that its clean-up is not cut short when the request is cancelled.
     reader = asyncio.create_task(_read(updates, queue), name="live stream")
     streams.open += 1
@@ -105,7 +104,7 @@ async def _events(
                 continue
             if first is None:
                 return
-            gathered, ahead = await _gather(first, queue)
+            gathered, ahead = _gather(first, queue)
             yield _event(gathered)
     finally:
         streams.open -= 1
@@ -123,19 +122,21 @@ async def _read(updates: AsyncGenerator[Update, None], queue: asyncio.Queue[Upda
     await queue.put(None)
 
 
-async def _gather(first: Update, queue: asyncio.Queue[Update | None]) -> tuple[list[Update], Update | None]:
-    """What follows closely, as one event; and the update that belongs to the next one."""
-    gathered, count = [first], len(first.values)
-    try:
-        async with asyncio.timeout(settings.LIVE_GATHER_S):
-            while count < settings.LIVE_EVENT_VALUES_MAX:
-                update = await queue.get()
-                if update is None or update.gap:
-                    return gathered, update
-                gathered.append(update)
-                count += len(update.values)
-    except TimeoutError:
-        pass
+def _gather(first: Update, queue: asyncio.Queue[Update | None]) -> tuple[list[Update], Update | None]:
+    """What is there already, as one event; and the update that belongs to the next one.
+
+    A single update has the values of some milliseconds; there are several for who was away or is slow.
+    """
+    gathered, count = [first], first.count
+    while count < settings.LIVE_EVENT_VALUES_MAX and not queue.empty():
+        update = queue.get_nowait()
+        if update is None:
+            queue.put_nowait(None)  # the end comes after these
+            return gathered, None
+        if update.gap:
+            return gathered, update
+        gathered.append(update)
+        count += update.count
     return gathered, None
 
 
@@ -153,8 +154,8 @@ def _event(updates: list[Update]) -> bytes:
     head = b""
     if updates[0].gap:
         head = b"event: gap\ndata: " + orjson.dumps({"before": str(updates[0].position)}) + b"\n\n"
-    body = values_json([value for update in updates for value in update.values])
-    return head + f"id: {position}\nevent: values\ndata: ".encode() + body + b"\n\n"
+    body = updates[0].json if len(updates) == 1 else b",".join(update.json for update in updates)
+    return b'%bid: %d\nevent: values\ndata: {"values":[%b]}\n\n' % (head, position, body)
 
 
 def _position(text: str | None) -> int | None:

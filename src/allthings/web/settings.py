@@ -46,9 +46,9 @@ CHUNK_BYTES: Final = 256 * 1024
 # Live feed
 
 LIVE_STREAMS_MAX: Final = 500
-#: Values are gathered for this long into one event, so that a fast feed is few events, and at most so many.
-LIVE_GATHER_S: Final = 0.025
+#: What waits for a client becomes one event of about so many values at most.
 LIVE_EVENT_VALUES_MAX: Final = 5_000
+LIVE_UPDATES_WAITING_MAX: Final = 16
 LIVE_KEEPALIVE_S: Final = 15.0
 
 # Who may come in
