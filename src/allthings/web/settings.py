@@ -51,6 +51,15 @@ LIVE_EVENT_VALUES_MAX: Final = 5_000
 LIVE_UPDATES_WAITING_MAX: Final = 16
 LIVE_KEEPALIVE_S: Final = 15.0
 
+# MQTT over WebSocket
+
+#: Connections of browsers; each takes two file descriptors here and one of the gateway.
+WEBSOCKETS_MAX: Final = 10_000
+#: One frame of a browser. It is passed on as it arrives, so this bounds no memory.
+FRAME_BYTES_MAX: Final = 16 << 20
+#: How long the gateway may take to answer.
+RELAY_CONNECT_S_MAX: Final = 5.0
+
 # Who may come in
 
 SESSION_COOKIE: Final = "allthings_session"
