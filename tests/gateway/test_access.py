@@ -258,7 +258,7 @@ async def test_certificates_are_things(registry: Registry) -> None:
     principal = await credentials.by_certificate("lamp")
     assert principal is not None
     principal.bind(credentials.rules, "c")
-    assert principal.owner == ("device", "lamp")
+    assert principal.owner == "thing:lamp"
     assert await credentials.by_certificate("nobody") is None
     assert await Credentials(None).by_certificate("nobody") is ANYONE
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from allthings.gateway import settings
 from allthings.gateway.rules import EVERYTHING, NOTHING, Grants, Rules
+from allthings.things.names import TENANT
 
 if TYPE_CHECKING:
     from allthings.registry.credentials import Standing
@@ -44,12 +45,14 @@ class Principal:
 
     @property
     def tenant(self) -> str:
-        return self.standing.tenant if self.standing else ""
+        return self.standing.tenant if self.standing else TENANT
 
     @property
-    def owner(self) -> tuple[str, str]:
-        """Whose a session is: nobody else takes it over, whatever client id they give."""
-        return (self.standing.kind, self.standing.name) if self.standing else ("", "")
+    def owner(self) -> str:
+        """Whose a session is, `thing:{name}` or `user:{name}`: nobody else takes it over by giving its client id."""
+        if self.standing is None:
+            return ""
+        return f"{'thing' if self.standing.kind == 'device' else 'user'}:{self.standing.name}"
 
     def may_publish(self, topic: str) -> bool:
         return self.grants.publishing(topic) is not None

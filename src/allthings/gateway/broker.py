@@ -16,12 +16,14 @@ from allthings.gateway.collector import Collector, Run
 from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
 from allthings.gateway.messages import Message, split_expiry, wire_properties
+from allthings.gateway.quota import Quotas
 from allthings.gateway.refill import Refill
 from allthings.gateway.retained import Retained, RetainedMessage
 from allthings.gateway.routing import Messages, Routing
 from allthings.gateway.session import Session, Subscription
 from allthings.gateway.sessions import NEVER_S, Sessions
 from allthings.gateway.statistics import Statistics
+from allthings.gateway.strict import Strict
 from allthings.log.block import FLAG_RETAIN
 from allthings.log.stream import Log
 from allthings.mqtt.errors import ProtocolError
@@ -58,6 +60,8 @@ class Broker:
         self.credentials = credentials
         self.audit = audit
         self.admission = Admission(credentials, Attempts(), now_ns, self._decided)
+        self.quotas = Quotas()
+        self.strict = Strict(now_ns)
         self._loop = asyncio.get_running_loop()
         self._now_ns = now_ns
         self._pushed: list[Connection] = []
@@ -97,6 +101,8 @@ class Broker:
     def closed(self, connection: Connection) -> None:
         """A socket is gone: its session may stay, its will is due if it did not say goodbye."""
         self.connections.discard(connection)
+        if connection.quota is not None:
+            connection.quota.close()
         if self.clients.get(connection.client) is connection:
             del self.clients[connection.client]
         session = connection.session
@@ -125,13 +131,13 @@ class Broker:
         will = packet.will
         if will is not None and not principal.may_publish(will.topic):
             why = f"{principal.name or 'anyone'} may not publish its will to {will.topic}"
-            self.audit.refused(connection, "publish-refused", will.topic, why, client=client)
+            self.audit.refused(connection, "message-refused", will.topic, why, client=client)
             connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
             return
         self._accept(connection, packet, client)
 
     def _accept(self, connection: Connection, packet: Connect, client: str) -> None:
-        owner = connection.principal.name
+        owner = connection.principal.owner
         there = self.sessions.by_client.get(client)
         if there is not None and there.owner != owner:
             why = "a session with this client id belongs to another user"
@@ -184,6 +190,7 @@ class Broker:
         self.statistics.connects += 1
         if keepalive_s:
             self._watch(connection)
+        self.quotas.attach(self, connection)
         will = packet.will
         session.will = None
         if will is not None:
@@ -260,29 +267,47 @@ class Broker:
             )
         if not connection.principal.may_publish(topic):
             return None
+        if self.strict.concerns(topic) or (connection.quota is not None and connection.quota.refuses):
+            # Its messages are looked at one by one, so the verdict is not remembered.
+            return topic
         if len(connection.topics) >= settings.TOPICS_REMEMBERED:
             connection.topics.clear()
         connection.topics[raw] = topic
         return topic
 
-    def refuse_publish(self, connection: Connection, run: WireRun) -> None:
+    def examine(self, connection: Connection, run: WireRun) -> tuple[str, WireRun] | None:
+        """The messages of a run on a topic without a remembered verdict that may go on; the others are answered."""
+        topic = self.learn_topic(connection, run.topic)
+        if topic is None:
+            self._refuse_publish(connection, run)
+            return None
+        if run.topic not in connection.topics:
+            if connection.quota is not None and connection.quota.refuses:
+                run = connection.quota.admit(self, connection, topic, run)
+            run = self.strict.admit(self, connection, topic, run)
+        return (topic, run) if run.payloads else None
+
+    def refuse_message(
+        self, connection: Connection, topic: str, qos: int, identifier: bytes, reason: ReasonCode, why: str
+    ) -> None:
+        """Answer one message of an MQTT 5 client with a reason code; it goes no further."""
+        self.statistics.refused_messages += 1
+        self.audit.refused(connection, "message-refused", topic, why)
+        answer = Puback if qos == 1 else Pubrec
+        number = int.from_bytes(identifier)
+        connection.send(answer(packet_id=number, reason_code=reason, properties=connection.explained(why)))
+
+    def _refuse_publish(self, connection: Connection, run: WireRun) -> None:
         """The client may not publish there: 0x87 for each (MQTT 5), else the connection ends [MQTT-3.3.5-2]."""
         topic = run.topic.decode()
         why = f"{connection.principal.name or 'anyone'} may not publish to {topic}"
-        self.statistics.refused_messages += len(run.payloads)
-        self.audit.refused(connection, "publish-refused", topic, why)
         if not connection.v5 or not run.identifiers:
+            self.statistics.refused_messages += len(run.payloads)
+            self.audit.refused(connection, "message-refused", topic, why)
             connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
             return
-        answer = Puback if run.first >> 1 & 3 == 1 else Pubrec
         for identifier in run.identifiers:
-            connection.send(
-                answer(
-                    packet_id=int.from_bytes(identifier),
-                    reason_code=ReasonCode.NOT_AUTHORIZED,
-                    properties=Properties(reason_string=why[:1024]),
-                )
-            )
+            self.refuse_message(connection, topic, run.first >> 1 & 3, identifier, ReasonCode.NOT_AUTHORIZED, why)
 
     def publish(self, connection: Connection, session: Session, packet: Publish) -> None:
         """A PUBLISH that took the long way: with properties, DUP or QoS 2."""
@@ -293,12 +318,15 @@ class Broker:
                 connection.send(Pubrec(packet.packet_id))
             return
         raw = packet.topic.encode()
-        topic = connection.topics.get(raw) or self.learn_topic(connection, raw)
+        topic = connection.topics.get(raw)
         identifier = packet.packet_id.to_bytes(2) if packet.qos else None
         if topic is None:
             identifiers = [identifier] if identifier else []
-            self.refuse_publish(connection, WireRun(0x30 | packet.qos << 1, raw, [packet.payload], identifiers))
-            return
+            first = 0x30 | packet.qos << 1 | packet.retain
+            examined = self.examine(connection, WireRun(first, raw, [packet.payload], identifiers))
+            if examined is None:
+                return
+            topic = examined[0]
         connection.received += 1
         flags = packet.qos | (FLAG_RETAIN if packet.retain else 0)
         properties = encode_raw(_forwarded(packet.properties), Carrier.PUBLISH) or None
@@ -473,6 +501,11 @@ class Broker:
             connection.send(answer)
 
     # Flow
+
+    @property
+    def holding(self) -> bool:
+        """Whether devices are made to wait."""
+        return bool(self._holds)
 
     def hold(self, why: str, on: bool) -> None:
         """Stop reading from all devices for a reason, or drop the reason; they are read when no reason is left."""

@@ -43,6 +43,7 @@ from allthings.mqtt.versions import V3, V5, Sender, Version
 
 if TYPE_CHECKING:
     from allthings.gateway.broker import Broker
+    from allthings.gateway.quota import ConnectionQuota
     from allthings.gateway.session import Session
 
 
@@ -85,6 +86,7 @@ class Connection(asyncio.Protocol):
         self.session: Session | None = None
         self.will_delay_s = 0
         self.keepalive_s = 0
+        self.quota: ConnectionQuota | None = None
         self.heard = 0.0
         self.topics: dict[bytes, str] = {}
         #: What the client takes: packets of this size, and so many topic aliases.
@@ -131,6 +133,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard = self._time()
+        if self.quota is not None and self.quota.takes(data):
+            return
         plain = self._plain
         if (
             plain is not None
@@ -211,18 +215,18 @@ class Connection(asyncio.Protocol):
         for run in runs:
             topic = self.topics.get(run.topic)
             if topic is None:
-                topic = self._broker.learn_topic(self, run.topic)
-                if topic is None:
-                    self._broker.refuse_publish(self, run)
+                examined = self._broker.examine(self, run)
+                if examined is None:
                     if self._state != "up":
                         return
                     continue
+                topic, run = examined
             self.received += len(run.payloads)
             if run.identifiers:
                 self.count_unacknowledged(len(run.identifiers))
             flags = run.first >> 1 & 3 | (run.first & 1) << 2
             self._broker.collector.add_run(topic, run.payloads, flags, self, run.identifiers)
-        if len(runs) == 1 and len(run.payloads) == 1 and topic is not None:
+        if len(runs) == 1 and len(run.payloads) == 1 and topic is not None and run.topic in self.topics:
             self._plain = self._like(run, topic, flags)
 
     def _like(self, run: Run, topic: str, flags: int) -> _Plain:
@@ -398,11 +402,17 @@ class Connection(asyncio.Protocol):
         properties += b"\x23" + alias.to_bytes(2)
         return encode_publish(topic, payload, qos, retain, dup, packet_id, properties, version)
 
+    def explained(self, why: str) -> Properties:
+        """A reason string, unless the client wants none [MQTT-3.1.2-29] or takes only small packets [MQTT-3.4.2-2]."""
+        if not self._problem_information or self.outgoing_bytes_max < settings.EXPLAINED_BYTES:
+            return NO_PROPERTIES
+        return Properties(reason_string=why[:1024])
+
     def refuse(self, reason: ReasonCode, why: str) -> None:
         """Say why as the version allows, then close."""
         if self._state in ("closed", "closing"):
             return
-        properties = Properties(reason_string=why[:1024]) if self._problem_information else NO_PROPERTIES
+        properties = self.explained(why)
         if self._state == "up":
             if self.v5:
                 self.send(Disconnect(reason_code=reason, properties=properties))

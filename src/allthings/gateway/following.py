@@ -15,6 +15,7 @@ from allthings.gateway.rules import Rules
 from allthings.mqtt.filters import split_share
 from allthings.mqtt.reasons import ReasonCode
 from allthings.registry.counters import Versions
+from allthings.things.errors import UnavailableError
 
 if TYPE_CHECKING:
     from allthings.gateway.broker import Broker
@@ -54,6 +55,11 @@ class Following:
                 await self._access_changed()
             if versions.things != self._versions.things:
                 await self._things_changed()
+        except UnavailableError as error:
+            if not self._trouble:
+                _LOGGER.warning("what was last known of the registry holds: %s", error)
+            self._trouble = True
+            return False
         except Exception:
             if not self._trouble:
                 _LOGGER.exception("the registry cannot be followed, what was last known holds")
@@ -66,14 +72,21 @@ class Following:
     async def _access_changed(self) -> None:
         registry, credentials = self._registry, self._broker.credentials
         rules = Rules(await asyncio.to_thread(registry.access.list))
+        quotas = await asyncio.to_thread(registry.quotas.list)
         credentials.rules = rules
         done: dict[Standing, Standing | None] = {}
         # Who came in while the registry was asked is asked for in the next round.
         while asked := self._standings() - done.keys():
             done |= await asyncio.to_thread(registry.credentials.renew, asked)
         credentials.renewed(done)
-        if not credentials.open:
-            await self._renew_connections(rules, done)
+        self._broker.quotas.replace(quotas)
+        for number, connection in enumerate(tuple(self._broker.connections)):
+            if number % settings.RENEWED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if connection.client and connection in self._broker.connections:
+                if not credentials.open:
+                    self._renew(connection, rules, done)
+                self._broker.quotas.attach(self._broker, connection)
 
     def _standings(self) -> set[Standing]:
         standings = set(self._broker.credentials.standings())
@@ -81,13 +94,6 @@ class Following:
             connection.principal.standing for connection in self._broker.connections if connection.principal.standing
         )
         return standings
-
-    async def _renew_connections(self, rules: Rules, standings: dict[Standing, Standing | None]) -> None:
-        for number, connection in enumerate(tuple(self._broker.connections)):
-            if number % settings.RENEWED_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            if connection.client and connection in self._broker.connections:
-                self._renew(connection, rules, standings)
 
     def _renew(self, connection: Connection, rules: Rules, standings: dict[Standing, Standing | None]) -> None:
         principal = connection.principal
@@ -112,4 +118,10 @@ class Following:
                 self._broker.audit.refused(connection, "subscription-removed", topic_filter, "the rules have changed")
 
     async def _things_changed(self) -> None:
-        """Nothing of the things concerns the gateway yet."""
+        types = await asyncio.to_thread(self._registry.things.strict_types)
+        strict = self._broker.strict
+        before = strict.things
+        strict.replace(types)
+        if strict.things != before:
+            for connection in self._broker.connections:
+                connection.forget_verdicts()

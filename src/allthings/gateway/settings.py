@@ -94,6 +94,9 @@ AUDIT_SAME_S: Final = 60.0
 AUDIT_REMEMBERED_MAX: Final = 5_000
 AUDIT_WRITE_EVERY_S: Final = 0.25
 
+#: A reason string is cut to 1,024 characters and left out for a client that takes no packets of this size.
+EXPLAINED_BYTES: Final = 4_200
+
 DECIDE_EVERY_S: Final = 0.1
 DISK_EVERY_S: Final = 1.0
 REPORT_EVERY_S: Final = 1.0

@@ -12,6 +12,9 @@ class Statistics(msgspec.Struct):
     refusals: int = 0
     refused_messages: int = 0
     delivered: int = 0
+    #: Seconds that clients over their quota were not read, all together; messages of them that were refused.
+    slowed_s: float = 0.0
+    over_quota: int = 0
     holding: list[str] = []
     trouble: str = ""
 

@@ -14,10 +14,10 @@ from allthings.registry import rows
 from allthings.registry.counters import ACCESS, THINGS, count, versions
 from allthings.registry.database import Database
 from allthings.registry.errors import VersionConflictError
-from allthings.registry.known_types import KnownTypes
+from allthings.registry.known_types import KnownTypes, StrictTypes
 from allthings.registry.listing import Page, Sort, list_things
 from allthings.registry.rows import ADOPTED, DISCOVERED, State, Thing
-from allthings.registry.schema import AccessRuleRow, DescriptionRow, QuotaRow, ThingRow
+from allthings.registry.schema import AccessRuleRow, QuotaRow, ThingRow
 from allthings.registry.seen import SeenProperty, by_thing, observe, with_inferred, with_our_context
 from allthings.things.errors import BadInputError, ConflictError
 from allthings.things.names import (
@@ -30,7 +30,7 @@ from allthings.things.names import (
     valid_id,
     valid_thing_name,
 )
-from allthings.things.td import check_td, confirm_changed, merge_patch, property_types, without_forms
+from allthings.things.td import check_td, confirm_changed, merge_patch, without_forms
 from allthings.things.td.limits import STRICT_KEY, TENANT_KEY
 from allthings.things.types import PropertyType
 
@@ -51,6 +51,7 @@ class Things:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known_types = KnownTypes(database)
+        self._strict_types = StrictTypes(database)
 
     def get(self, id_: str) -> Thing:
         """Raises NotFoundError."""
@@ -95,14 +96,8 @@ class Things:
         return self._known_types.read()
 
     def strict_types(self) -> dict[str, dict[str, PropertyType]]:
-        """The types of all properties of the things that are strict, by name."""
-        statement = (
-            sa.select(ThingRow.name, DescriptionRow.td)
-            .join(DescriptionRow, DescriptionRow.thing == ThingRow.name)
-            .where(ThingRow.strict)
-        )
-        with self._database.read() as session:
-            return {name: property_types(msgspec.json.decode(td)) for name, td in session.execute(statement)}
+        """As all_types, of the things that are strict (`allthings:strict` in their description)."""
+        return self._strict_types.read()
 
     def create(self, td: Any, now_ns: int, name: str | None = None) -> Thing:
         """Add a thing. Without an id it gets a random one; without a name, one that follows from the id or title.
