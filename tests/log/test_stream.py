@@ -72,6 +72,16 @@ async def test_positions_are_kept(log: Log) -> None:
     assert status.lag["somebody"] == max(0, status.last - 42)
 
 
+async def test_a_position_is_forgotten(log: Log) -> None:
+    await log.save_position("gone", 41)
+    await log.forget_position("gone")
+    await log.forget_position("never-there")
+    assert await log.position("gone") == 0
+    assert "gone" not in (await log.status()).positions
+    await log.save_position("gone", 7)
+    assert (await log.status()).positions["gone"] == 7
+
+
 async def test_notes_reach_who_listens(log: Log) -> None:
     notes = log.notes("greeting.*")
     waiting = asyncio.create_task(anext(notes))

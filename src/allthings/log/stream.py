@@ -300,6 +300,13 @@ class Log:
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the position of {consumer} cannot be kept: {error!r}") from error
 
+    async def forget_position(self, consumer: str) -> None:
+        """Drop the position of a consumer that is no more; nothing happens if there is none."""
+        try:
+            await self._positions.purge(consumer)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise LogUnavailableError(f"the position of {consumer} cannot be dropped: {error!r}") from error
+
     async def status(self) -> LogStatus:
         """First and last sequence, size, and how far each consumer is."""
         try:
