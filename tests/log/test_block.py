@@ -42,5 +42,11 @@ def test_positions_order_by_sequence_then_row(first: int, row: int, second: int,
 
 def test_damage_is_an_arrow_error() -> None:
     data = block.encode(messages(["a"], [b"x"]))
-    with pytest.raises((pa.ArrowInvalid, OSError)):
+    with pytest.raises(pa.ArrowInvalid):
         block.decode(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("data", [b"", b"damaged", b"\xff\xff\xff\xff\xff\xff\xff\xff", b"\x9c\xfe\x01\x02" * 9])
+def test_damaged_bytes_have_one_error(data: bytes) -> None:
+    with pytest.raises(pa.ArrowInvalid):
+        block.decode(data)

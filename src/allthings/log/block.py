@@ -84,8 +84,12 @@ def changes(batch: pa.RecordBatch) -> bytes:
 
 def decode(data: bytes) -> pa.RecordBatch:
     """The record batch of a block. Raises pyarrow.ArrowInvalid when the bytes are damaged."""
-    with pa.ipc.open_stream(data, options=_READ_OPTIONS) as reader:
-        return reader.read_next_batch()
+    try:
+        with pa.ipc.open_stream(data, options=_READ_OPTIONS) as reader:
+            return reader.read_next_batch()
+    except (OSError, StopIteration) as error:
+        # Arrow has several ways to say it.
+        raise pa.ArrowInvalid(str(error)) from error
 
 
 def is_readings(batch: pa.RecordBatch) -> bool:
