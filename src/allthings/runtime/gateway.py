@@ -12,6 +12,7 @@ from allthings.gateway.listeners import Listener
 from allthings.gateway.proxy import networks
 from allthings.gateway.run import run_gateway
 from allthings.log.stream import Log
+from allthings.registry.registry import Registry
 from allthings.runtime import listening
 from allthings.runtime.child import tell_ready
 from allthings.runtime.process import connect_log, set_up
@@ -25,18 +26,14 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log: Log = await connect_log(settings)
-    registry = None
-    if not settings.open:
-        # Not needed, and not loaded, in open mode.
-        from allthings.registry.registry import Registry
-
-        registry = Registry(settings.database_url)
+    registry = Registry(settings.database_url)
     listeners = _listeners(settings)
     try:
         await run_gateway(
             log,
             registry,
             listeners,
+            open_mode=settings.open,
             source="gateway",
             now_ns=now_ns,
             disk=settings.data,
@@ -48,8 +45,7 @@ async def _run(settings: Settings) -> None:
         for listener in listeners:
             listener.socket.close()
         await log.close()
-        if registry is not None:
-            registry.close()
+        registry.close()
 
 
 def _listeners(settings: Settings) -> list[Listener]:
