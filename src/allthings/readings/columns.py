@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from allthings.readings.cells import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Cells
 from allthings.readings.decoded import DECODED
 from allthings.readings.payload import RefusedError, check_text, compact_json
-from allthings.readings.plans import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Names, Plan, Plans
+from allthings.readings.plans import Names, Plans
 from allthings.readings.settings import EXACT_INTEGERS_BELOW, SHOWN_CHARS_MAX
 from allthings.things.types import Kind, PropertyType
 from allthings.things.values import check_value
@@ -56,12 +57,12 @@ class Fault(NamedTuple):
 class Columns:
     """Values on their way into columns. A *segment* is the values of one plan at one time.
 
-    The hot loop of decoding appends to the public lists: per segment a plan, the message's row, and the time;
-    to `values` as many values as the plan has names.
+    The hot loop of decoding appends to the public lists: per segment the number of a plan, the message's row, and the
+    time; to `values` as many values as the plan has names.
     """
 
     def __init__(self) -> None:
-        self.plans: list[Plan] = []
+        self.plans: list[int] = []
         self.rows: list[int] = []
         self.times: list[int] = []
         self.values: list[Any] = []
@@ -73,14 +74,18 @@ class Columns:
         """
         if not self.values:
             return EMPTY, []
-        segments, distinct, counts = self._segments()
-        cells = self._cells(segments, distinct, counts)
+        cells = plans.cells
+        segments = np.array(self.plans, np.int64)
+        counts = cells.count[segments]
+        # Per value its cell: those of a plan follow one another, and so do the values of a segment.
+        places = np.arange(len(self.values)) + np.repeat(cells.first[segments] - (np.cumsum(counts) - counts), counts)
         rows = np.repeat(np.array(self.rows, np.int64), counts)
         codes, number = _numbers(self.values)
-        text, faults, keep = self._examine(distinct, cells, codes, number, rows)
+        constrained = bool(cells.constrained[segments].any())
+        text, faults, keep = self._examine(cells, places, codes, number, rows, constrained=constrained)
 
-        things = np.repeat(np.array([plan.thing for plan in distinct], np.int32)[segments], counts)
-        properties = np.concatenate([plan.properties for plan in distinct])[cells]
+        things = np.repeat(cells.things[segments], counts)
+        properties = cells.properties[places]
         times = np.repeat(np.array(self.times, np.int64), counts)
         if keep is not None:
             things, properties, times, rows = things[keep], properties[keep], times[keep], rows[keep]
@@ -98,36 +103,18 @@ class Columns:
         ]
         return pa.RecordBatch.from_arrays(columns, schema=DECODED), faults
 
-    def _segments(self) -> tuple[_Int64, list[Plan], _Int64]:
-        """Per segment the index of its plan among the distinct plans, these, and per segment its values."""
-        distinct = list(dict.fromkeys(self.plans))
-        index = {plan: number for number, plan in enumerate(distinct)}
-        segments = np.fromiter(map(index.__getitem__, self.plans), np.int64, len(self.plans))
-        return segments, distinct, np.array([len(plan.names) for plan in distinct], np.int64)[segments]
-
-    def _cells(self, segments: _Int64, distinct: list[Plan], counts: _Int64) -> _Int64:
-        """Per value its index into the properties of all distinct plans, laid end to end."""
-        sizes = np.array([len(plan.names) for plan in distinct], np.int64)
-        starts = np.cumsum(sizes) - sizes
-        begins = np.cumsum(counts) - counts
-        cells: _Int64 = np.arange(len(self.values), dtype=np.int64)
-        cells += np.repeat(starts[segments] - begins, counts)
-        return cells
-
     def _examine(
-        self, distinct: list[Plan], cells: _Int64, codes: Any, number: Any, rows: _Int64
+        self, cells: Cells, places: _Int64, codes: Any, number: Any, rows: _Int64, *, constrained: bool
     ) -> tuple[list[str | None] | None, list[Fault], Any]:
         """Look at the values that do not fit at a glance, and those that are kept as text.
 
         Returns the text column (None: all null), the faults, and which values to keep (None: all).
         """
         doubtful = np.isinf(number)
-        if any(plan.constrained for plan in distinct):
-            low = np.concatenate([plan.low for plan in distinct])[cells]
-            high = np.concatenate([plan.high for plan in distinct])[cells]
-            classes = np.concatenate([plan.classes for plan in distinct])[cells]
+        if constrained:
             # Comparisons with the NaN of what is no number are false; its type decides.
-            doubtful |= ~FITS[classes, codes] | (number < low) | (number > high)
+            doubtful |= ~FITS[cells.classes[places], codes]
+            doubtful |= (number < cells.low[places]) | (number > cells.high[places])
         textual = codes >= STR
         big = (codes == INT) & (np.abs(number) >= EXACT_INTEGERS_BELOW)
         special = np.flatnonzero(doubtful | textual | big)
@@ -135,21 +122,19 @@ class Columns:
             return None, [], None
         values = self.values
         text: list[str | None] = [None] * len(values)
-        types = [one for plan in distinct for one in plan.types]
-        names = [name for plan in distinct for name in plan.names]
         doubts, code_of = doubtful.tolist(), codes.tolist()
         keep = None
         faults = []
         for place in special.tolist():
             try:
                 if doubts[place]:
-                    _check(values[place], types[cells[place]])
+                    _check(values[place], cells.types[places[place]])
                 text[place] = _text(values[place], code_of[place])
             except RefusedError as error:
                 if keep is None:
                     keep = np.ones(len(values), dtype=bool)
                 keep[place] = False
-                shown = names[cells[place]][:SHOWN_CHARS_MAX]
+                shown = cells.names[places[place]][:SHOWN_CHARS_MAX]
                 faults.append(Fault(int(rows[place]), f"property {shown!r}: {error}"))
         return text, faults, keep
 

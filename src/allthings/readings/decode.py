@@ -234,7 +234,7 @@ class _Messages:
             if type(document) is dict:
                 plan = route.plans.get(tuple(document))
                 if plan is not None and plan.simple and not floors:
-                    add_plan(plan)
+                    add_plan(plan.number)
                     add_row(row)
                     add_time(received[row])
                     add_values(document.values())
@@ -313,7 +313,7 @@ class _Messages:
 
     def _segment(self, row: int, plan: Plan, time_ns: int, document: dict[str, Any]) -> None:
         columns = self._columns
-        columns.plans.append(plan)
+        columns.plans.append(plan.number)
         columns.rows.append(row)
         columns.times.append(time_ns)
         columns.values.extend(map(document.__getitem__, plan.names))
@@ -332,7 +332,7 @@ class _Messages:
             self._refuse(row, str(error))
             return
         columns = self._columns
-        columns.plans.append(route.plan)
+        columns.plans.append(route.plan.number)
         columns.rows.append(row)
         columns.times.append(self._untimed(row, route.plan.thing, received_ns) if self._floors else received_ns)
         columns.values.append(value)

@@ -1,7 +1,7 @@
 """What is remembered of topics and shapes of payloads, so that the hot loop looks nothing up twice.
 
 A *plan* is one thing with one sequence of property names: where the values of such a payload go, and which values
-each property admits. Plans hold arrays, so that a block's values are checked in columns (see `columns.py`).
+each property admits. Both are kept in columns, so that a block's values are checked in columns (see `columns.py`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Final, cast
 
-import numpy as np
-
+from allthings.readings.cells import Cells
 from allthings.readings.payload import RefusedError
 from allthings.readings.settings import CELLS_MAX, PROPERTIES_MAX, ROUTES_MAX, SHAPES_MAX
 from allthings.readings.topics import Target, bad_name, parse_topic
@@ -18,12 +17,6 @@ from allthings.things.names import valid_property_name
 from allthings.things.types import PropertyType
 
 TIME_KEY: Final = "@time"
-
-#: Classes of property types by how their values are checked.
-ANY, NUMBER, INTEGER, BOOLEAN, STRING, INSPECT = range(6)
-
-_CLASSES: Final = {"": ANY, "number": NUMBER, "integer": INTEGER, "boolean": BOOLEAN, "string": STRING}
-_FREE: Final = (ANY, -np.inf, np.inf)
 
 
 class Names:
@@ -47,53 +40,22 @@ class Names:
 
 
 class Plan:
-    """One thing with one sequence of property names; arrays have one element per property.
+    """One thing with one sequence of property names. `number` is its place in the columns of `cells.Cells`.
 
     `simple`: an object's values are the plan's, in order, and have no time; else they must be picked by name.
-    `constrained`: some property has a declared type. `as_text`: the first property is declared a string.
-    `fault`: the reason for the names that were left out, or "".
+    `as_text`: the first property is declared a string. `fault`: the reason for the names that were left out, or "".
     """
 
-    __slots__ = (
-        "as_text",
-        "classes",
-        "constrained",
-        "fault",
-        "high",
-        "low",
-        "names",
-        "properties",
-        "simple",
-        "thing",
-        "timed",
-        "types",
-    )
+    __slots__ = ("as_text", "fault", "names", "number", "simple", "thing", "timed")
 
-    def __init__(self, thing: int, names: tuple[str, ...], numbers: list[int], types: list[PropertyType | None]):
+    def __init__(self, number: int, thing: int, names: tuple[str, ...], *, as_text: bool) -> None:
+        self.number = number
         self.thing = thing
         self.names = names
-        self.properties = np.array(numbers, np.int32)
-        self.types = types
-        classified = [classify(one) for one in types]
-        self.classes = np.array([one[0] for one in classified], np.intp)
-        self.low = np.array([one[1] for one in classified], np.float64)
-        self.high = np.array([one[2] for one in classified], np.float64)
-        self.constrained = any(one != _FREE for one in classified)
-        self.as_text = bool(types) and types[0] is not None and types[0].type == "string"
+        self.as_text = as_text
         self.simple = False
         self.timed = False
         self.fault = ""
-
-
-def classify(kind: PropertyType | None) -> tuple[int, float, float]:
-    """How a property's values are checked: class, lowest and highest number."""
-    if kind is None:
-        return _FREE
-    low = -np.inf if kind.minimum is None else kind.minimum
-    high = np.inf if kind.maximum is None else kind.maximum
-    if kind.enum or kind.schema is not None:
-        return INSPECT, -np.inf, np.inf
-    return _CLASSES.get(kind.type, INSPECT), low, high
 
 
 class Route:
@@ -121,19 +83,19 @@ class Plans:
     def __init__(self, types: _Types) -> None:
         self._types = types
         self._routes: dict[str, Route] = {}
-        self._cells = 0
+        self.cells = Cells()
         self.things = Names()
         self.properties = Names()
 
     @property
     def full(self) -> bool:
         """Whether so much is remembered that it is better to start anew."""
-        return len(self._routes) > ROUTES_MAX or self._cells > CELLS_MAX
+        return len(self._routes) > ROUTES_MAX or len(self.cells) > CELLS_MAX
 
     def renewed(self, types: _Types) -> Plans:
         """Plans for newer types; what concerns things whose types are the same is kept."""
         fresh = Plans(types)
-        fresh.things, fresh.properties, fresh._cells = self.things, self.properties, self._cells
+        fresh.things, fresh.properties, fresh.cells = self.things, self.properties, self.cells
         old = self._types
         for topic, route in self._routes.copy().items():
             before, after = old.get(route.thing), types.get(route.thing)
@@ -183,7 +145,9 @@ class Plans:
         return self._plan(thing, (name,))
 
     def _plan(self, thing: str, names: tuple[str, ...]) -> Plan:
-        self._cells += len(names) + 1
-        types = self._types.get(thing, {})
+        known = self._types.get(thing, {})
+        types = [known.get(name) for name in names]
         numbers = [self.properties.number(name) for name in names]
-        return Plan(self.things.number(thing), names, numbers, [types.get(name) for name in names])
+        number = self.things.number(thing)
+        as_text = bool(types) and types[0] is not None and types[0].type == "string"
+        return Plan(self.cells.add(number, names, numbers, types), number, names, as_text=as_text)

@@ -17,9 +17,9 @@ import pyarrow.csv
 
 from allthings.log import block
 from allthings.readings.arrow_bounds import stream_of, uncompressed_bytes
+from allthings.readings.cells import classify
 from allthings.readings.columns import BOOL, FITS, FLOAT, INT, NESTED, NULL, STR, TIME
 from allthings.readings.model import Model
-from allthings.readings.plans import classify
 from allthings.readings.settings import UPLOAD_RAW_BYTES_MAX
 from allthings.readings.topics import bad_name, bad_thing
 from allthings.readings.upload_result import Errors, Upload

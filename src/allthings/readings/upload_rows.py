@@ -99,7 +99,7 @@ class _Rows:
             plan = self._series[thing, property_] = self._plans.single(thing, property_)
         columns = self._columns
         columns.times.append(self._time(number, row))
-        columns.plans.append(plan)
+        columns.plans.append(plan.number)
         columns.rows.append(number)
         columns.values.append(row["value"])
 
@@ -128,7 +128,7 @@ class _Rows:
         if plan.fault:
             self._errors.add(number + 1, plan.fault)
         columns = self._columns
-        columns.plans.append(plan)
+        columns.plans.append(plan.number)
         columns.rows.append(number)
         columns.times.append(time_ns)
         columns.values.extend(map(values.__getitem__, plan.names))
