@@ -34,6 +34,7 @@ def gateway(log: Log) -> Gateway:
         reserve: int = 0,
         dress: Callable[[socket.socket], Listener] = Listener,
         further: Sequence[Listener] = (),
+        open_mode: bool = False,
     ) -> AsyncIterator[int]:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
@@ -45,6 +46,7 @@ def gateway(log: Log) -> Gateway:
                 own_log or log,
                 registry,
                 [dress(listener), *further],
+                open_mode=open_mode,
                 source=f"test{next(_numbers)}",
                 now_ns=now_ns,
                 disk=disk,
