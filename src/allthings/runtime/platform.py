@@ -46,6 +46,7 @@ from allthings.twin.twin import Twin
 from allthings.web.app import create_app
 from allthings.web.services import PlatformStats, Role, Services
 from allthings.web.settings import WebSettings
+from allthings.web.websocket.relay import Relays
 
 _LOGGER = logging.getLogger(__name__)
 _MODEL_EVERY_S = 0.2
@@ -93,7 +94,8 @@ class Platform:
         if self._settings.https:
             # Browsers would ask people which certificate to show, if those of clients were welcome here.
             certificate = ServerCertificate(listening.certificate_files(self._settings)._replace(client_ca=None))
-        server = _server(self._app(), certificate)
+        relays = Relays(listening.relay_path(self._settings), self._settings.open)
+        server = _server(self._app(), relays, certificate)
         listeners = listening.inherited()["http"]
         async with asyncio.TaskGroup() as tasks:
             consumers = [
@@ -218,12 +220,12 @@ async def _every(seconds: float, work: Any, name: str) -> None:
             _LOGGER.exception("%s failed; it will be tried again", name)
 
 
-def _server(app: Any, certificate: ServerCertificate | None) -> uvicorn.Server:
+def _server(app: Any, relays: Relays, certificate: ServerCertificate | None) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="none",
         http="httptools",
-        ws="none",
+        ws=relays,  # type: ignore[arg-type]
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -44,6 +44,13 @@ class TimedOutError(AllthingsError):
     status = 408
 
 
+class BadUpgradeError(BadInputError):
+    """A request for a WebSocket that is none, or not for MQTT."""
+
+    type = "bad-upgrade"
+    title = "This opens no WebSocket"
+
+
 class ForeignOriginError(ForbiddenError):
     """A page of another site tried to change something with a person's cookie, or under another host name."""
 

@@ -1,0 +1,1 @@
+"""MQTT over WebSocket: browsers come in at `/mqtt` and are passed on to the gateway."""
