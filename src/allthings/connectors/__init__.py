@@ -1,0 +1,1 @@
+"""Connections to what speaks for itself elsewhere: other brokers."""
