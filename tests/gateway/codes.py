@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from paho.mqtt.client import CallbackAPIVersion, Client
 
+from tests.gateway.conftest import Wire
+
 
 class Answer(NamedTuple):
     """A reason code (MQTT 3.1.1: what paho makes of it), and its reason string."""
@@ -113,3 +115,16 @@ async def paho(
         yield client
     finally:
         await client.close()
+
+
+def connect(name: str, secret: str, properties: bytes = b"", client_id: str = "c") -> bytes:
+    """A CONNECT of MQTT 5, clean start, with a keep-alive of a minute."""
+    strings = b"".join(len(one).to_bytes(2) + one for one in (each.encode() for each in (client_id, name, secret)))
+    body = b"\x00\x04MQTT\x05\xc2\x00\x3c" + bytes([len(properties)]) + properties + strings
+    return b"\x10" + bytes([len(body)]) + body
+
+
+async def packet(client: Wire) -> bytes:
+    """The next packet (of less than 128 bytes) without its length."""
+    head = bytes.fromhex(await client.receive(2))
+    return head[:1] + (bytes.fromhex(await client.receive(head[1])) if head[1] else b"")

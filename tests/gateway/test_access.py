@@ -12,7 +12,7 @@ from allthings.gateway.access import ANYONE, Credentials
 from allthings.registry import Registry
 from allthings.registry.settings import ATTEMPTS_BURST
 from allthings.things.times import now_ns
-from tests.gateway.codes import Paho, paho
+from tests.gateway.codes import Paho, connect, packet, paho
 from tests.gateway.conftest import Gateway, wire
 
 VERSIONS = [pytest.param(4, id="3.1.1"), pytest.param(5, id="5")]
@@ -67,29 +67,20 @@ async def test_a_rule_made_at_run_time_holds_for_open_connections(
 
 async def test_the_shortest_way_of_a_message_obeys_too(gateway: Gateway, registry: Registry, token: str) -> None:
     """Equal packets one by one take a way of their own, which remembers the verdict."""
-    user, secret = b"lamp", token.encode()
-    body = (
-        b"\x00\x04MQTT\x05\xc2\x00\x3c\x00\x00\x01c" + len(user).to_bytes(2) + user + len(secret).to_bytes(2) + secret
-    )
-    connect = b"\x10" + bytes([len(body)]) + body
     topic = b"things/lamp/x"
-
     async with gateway(registry) as port, wire(port) as client:
-        await client.send(connect.hex())
-        head = bytes.fromhex(await client.receive(2))
-        assert bytes.fromhex(await client.receive(head[1]))[1] == 0
+        await client.send(connect("lamp", token).hex())
+        assert (await packet(client))[2] == 0
         publish = len(topic).to_bytes(2) + topic + b"\x00\x07\x00" + b"1"
-        packet = (b"\x32" + bytes([len(publish)]) + publish).hex()
+        message = (b"\x32" + bytes([len(publish)]) + publish).hex()
         for _ in range(3):
-            await client.send(packet)
+            await client.send(message)
             assert await client.receive(4) == "40 02 00 07"
         registry.access.remove("default-devices")
         async with asyncio.timeout(1):
             while True:
-                await client.send(packet)
-                head = bytes.fromhex(await client.receive(2))
-                rest = bytes.fromhex(await client.receive(head[1]))
-                if rest[2:3] == b"\x87":
+                await client.send(message)
+                if (await packet(client))[3:4] == b"\x87":
                     break
                 await asyncio.sleep(0.02)
 

@@ -34,7 +34,7 @@ def verdicts(topic: str, payloads: Sequence[bytes], flags: int, received_ns: int
     `flags` as in `log.block`; each is judged as received at `received_ns` (an `@time` may not be far ahead of it).
     """
     count = len(payloads)
-    received = pa.array([received_ns] * count).view(block.MESSAGES.field("received").type)
+    received = pa.array([received_ns] * count, pa.int64()).view(block.MESSAGES.field("received").type)
     clients = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array([""]))
     batch = pa.RecordBatch.from_arrays(
         [
