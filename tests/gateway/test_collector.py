@@ -18,8 +18,8 @@ class Device:
     def __init__(self) -> None:
         self.acknowledged: list[bytes] = []
 
-    def acknowledge(self, identifiers: list[bytes]) -> None:
-        self.acknowledged += identifiers
+    def acknowledge(self, pubacks: bytes) -> None:
+        self.acknowledged += [pubacks[at + 2 : at + 4] for at in range(0, len(pubacks), 4)]
 
 
 async def collect(log: Log, fill: object) -> tuple[Collector, list[tuple[list[Run], list[bytes]]], list[bool]]:

@@ -17,6 +17,7 @@ from allthings.gateway import changes, settings
 from allthings.gateway.changes import Change
 from allthings.log import block
 from allthings.log.stream import Appending, Log
+from allthings.mqtt.packets.acknowledgements import encode_puback_run
 
 
 class Publisher(Protocol):
@@ -24,8 +25,8 @@ class Publisher(Protocol):
 
     client: str
 
-    def acknowledge(self, identifiers: list[bytes]) -> None:
-        """Send a PUBACK for each of these packet identifiers: their messages are on disk."""
+    def acknowledge(self, pubacks: bytes) -> None:
+        """Send these PUBACK packets, four bytes each: their messages are on disk."""
 
 
 class Run(NamedTuple):
@@ -56,7 +57,8 @@ class _Gathering:
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
         self.runs: list[Run] = []
-        self.acknowledgements: dict[Publisher, list[bytes]] = {}
+        #: PUBACK packets, as one string for each connection: bytes cost the garbage collector nothing.
+        self.acknowledgements: dict[Publisher, bytes] = {}
         #: Changes of sessions, each with the row of the message that it belongs to or follows.
         self.changes: list[tuple[int, Change]] = []
         self.then: list[Callable[[], None]] = []
@@ -74,13 +76,12 @@ class _Gathering:
     def _batch(self) -> pa.RecordBatch:
         """The messages as a record batch; message n was received at `first_ns` + n."""
         clients: dict[str, int] = {}
-        client_of = np.array([clients.setdefault(run.client, len(clients)) for run in self.runs], np.int32)
-        flags = np.array([run.flags for run in self.runs], np.uint8)
-        topics = [run.topic for run in self.runs]
+        topics, names, kinds, _, counts, _ = zip(*self.runs, strict=True) if self.runs else [()] * 6
+        client_of = np.array([clients.setdefault(name, len(clients)) for name in names], np.int32)
+        flags = np.array(kinds, np.uint8)
         if self.messages > len(self.runs):
-            counts = np.array([run.messages for run in self.runs])
             client_of, flags = np.repeat(client_of, counts), np.repeat(flags, counts)
-            topics = [run.topic for run in self.runs for _ in range(run.messages)]
+            topics = tuple(topic for topic, count in zip(topics, counts, strict=True) for _ in range(count))
         client_column = pa.DictionaryArray.from_arrays(client_of, pa.array(list(clients)))
         received = pa.array(np.arange(self.first_ns, self.first_ns + self.messages)).view(
             block.MESSAGES.field("received").type
@@ -145,20 +146,20 @@ class Collector:
 
     # Filling
 
-    def add_one(self, run: Run, payload: bytes, identifier: bytes | None) -> None:
-        """Take one message of a client that sends the same again and again: `run` stands for it as it is."""
+    def add_one(self, run: Run, payload: bytes, publisher: Publisher, puback: bytes, size: int) -> None:
+        """Take one message of a client that sends the same again and again: `run` stands for it as it is.
+
+        `size` is that of its packet, `puback` its acknowledgement (QoS 1) or nothing.
+        """
         gathering = self._gathering
         gathering.payloads.append(payload)
         gathering.runs.append(run)
-        if identifier is not None:
-            publisher = run.publisher
+        if puback:
             acknowledgements = gathering.acknowledgements
-            if publisher in acknowledgements:
-                acknowledgements[publisher].append(identifier)
-            else:
-                acknowledgements[publisher] = [identifier]  # type: ignore[index]
+            before = acknowledgements.get(publisher)
+            acknowledgements[publisher] = puback if before is None else before + puback
         gathering.messages += 1
-        gathering.bytes += len(payload) + len(run.topic)
+        gathering.bytes += size
         if gathering.messages == 1 or gathering.messages > settings.WAITING_MESSAGES_MAX:
             self._grown()
 
@@ -170,11 +171,8 @@ class Collector:
         gathering.payloads.extend(payloads)
         gathering.runs.append(Run(topic, publisher.client, flags, None, len(payloads), publisher))
         if identifiers:
-            waiting = gathering.acknowledgements.get(publisher)
-            if waiting is None:
-                gathering.acknowledgements[publisher] = identifiers
-            else:
-                waiting.extend(identifiers)
+            before = gathering.acknowledgements.get(publisher, b"")
+            gathering.acknowledgements[publisher] = before + encode_puback_run(identifiers)
         gathering.messages += len(payloads)
         gathering.bytes += sum(map(len, payloads)) + len(payloads) * len(topic)
         self._grown()
@@ -194,7 +192,8 @@ class Collector:
         gathering.payloads.append(payload)
         gathering.runs.append(Run(topic, client, flags, properties, 1, publisher))
         if publisher is not None and identifier is not None:
-            gathering.acknowledgements.setdefault(publisher, []).append(identifier)
+            before = gathering.acknowledgements.get(publisher, b"")
+            gathering.acknowledgements[publisher] = before + encode_puback_run([identifier])
         gathering.messages += 1
         gathering.bytes += len(payload) + len(topic) + len(properties or b"")
         self._grown()
@@ -292,8 +291,8 @@ class Collector:
             self._appending -= gathering.messages
             self.messages += gathering.messages
             self.bytes += gathering.bytes
-            for acknowledged, identifiers in gathering.acknowledgements.items():
-                acknowledged.acknowledge(identifiers)
+            for publisher, pubacks in gathering.acknowledgements.items():
+                publisher.acknowledge(pubacks)
             self._stored(gathering.runs, gathering.payloads, block.position(self.sequence, 0), gathering.first_ns)
             for call in gathering.then:
                 call()

@@ -34,7 +34,6 @@ from allthings.mqtt.packets import (
     Subscribe,
     Unsubscribe,
 )
-from allthings.mqtt.packets.acknowledgements import encode_puback_run
 from allthings.mqtt.packets.publish import encode_publish
 from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.reasons import ReasonCode, connack_return_code
@@ -160,18 +159,19 @@ class Connection(asyncio.Protocol):
 
     def _take_plain(self, data: bytes, plain: _Plain) -> bool:
         """One whole PUBLISH like the one before it: what a device that waits for each PUBACK sends."""
+        _, _, identifier_at, at, qos, run = plain
         size = len(data)
-        at = plain.payload_at
         if data[1] != size - 2 or not at <= size < 0x82 or (self.v5 and data[at - 1]):
             return False
-        identifier = None
-        if plain.qos:
-            identifier = data[plain.identifier_at : plain.identifier_at + 2]
+        puback = b""
+        if qos:
+            identifier = data[identifier_at : identifier_at + 2]
             if identifier == b"\0\0" or self._unacknowledged >= settings.RECEIVE_MAXIMUM:
                 return False
+            puback = b"\x40\x02" + identifier
             self._unacknowledged += 1
         self.received += 1
-        self._add_one(plain.run, data[at:], identifier)
+        self._add_one(run, data[at:], self, puback, size)
         return True
 
     def _take(self, data: bytes) -> None:
@@ -336,15 +336,15 @@ class Connection(asyncio.Protocol):
 
     # Answers
 
-    def acknowledge(self, identifiers: list[bytes]) -> None:
+    def acknowledge(self, pubacks: bytes) -> None:
         """PUBACK for messages that are on disk (collector.Publisher)."""
-        self._unacknowledged -= len(identifiers)
+        self._unacknowledged -= len(pubacks) // 4
         if self._state != "up":
             return
         if self._out:
-            self._out.append(encode_puback_run(identifiers))
+            self._out.append(pubacks)
         else:
-            self._write(encode_puback_run(identifiers))
+            self._write(pubacks)
 
     def send(self, packet: Packet) -> None:
         self.push(encode(packet, self.version))

@@ -70,12 +70,13 @@ class Poller:
 
     def _ready(self) -> None:
         transports = self._transports
+        read = self._read
         for descriptor, events in self._epoll.poll(0, EVENTS_MAX):
             transport = transports.get(descriptor)
             if transport is None:
                 continue
             if events == _IN:
-                self._read(transport)
+                read(transport)
                 continue
             if events & select.EPOLLOUT:
                 transport.flush()
@@ -125,6 +126,7 @@ class SocketTransport:
         "_pausing",
         "_poller",
         "_reading",
+        "_send",
         "_waiting",
         "certificate_name",
         "peer",
@@ -141,6 +143,7 @@ class SocketTransport:
         self.protocol = protocol
         # Bound once: looking a method up costs as much as some calls do.
         self.receive = accepted.recv
+        self._send = accepted.send
         self.received = protocol.data_received
         self.read_bytes = READ_BYTES_MIN
         #: Where the client is, and what its certificate names; a PROXY header may tell better (gateway.proxy).
@@ -180,7 +183,7 @@ class SocketTransport:
             self._buffered += len(data)
         else:
             try:
-                sent = self.socket.send(data)
+                sent = self._send(data)
             except (BlockingIOError, InterruptedError):
                 sent = 0
             except OSError as error:
