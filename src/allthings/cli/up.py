@@ -27,6 +27,7 @@ Proxies = Annotated[
     str | None,
     typer.Option("--proxy-protocol", metavar="ADDRESSES", help="Proxies that send a PROXY v2 header: 10.0.0.0/8,…"),
 ]
+Gateways = Annotated[int | None, typer.Option("--gateways", help="Gateway processes that serve MQTT together.")]
 Open = Annotated[bool | None, typer.Option("--open", help="No authentication; loopback only.")]
 Nats = Annotated[str | None, typer.Option("--nats", help="Join this NATS instead of a private one.")]
 ClickHouse = Annotated[str | None, typer.Option("--clickhouse", help="Use this ClickHouse, not the embedded one.")]
@@ -52,6 +53,7 @@ def register(app: typer.Typer) -> None:
         tls_key: TlsKey = None,
         tls_client_ca: TlsClientCa = None,
         proxy_protocol: Proxies = None,
+        gateways: Gateways = None,
         open_: Open = None,
         nats: Nats = None,
         clickhouse: ClickHouse = None,
@@ -79,6 +81,7 @@ def register(app: typer.Typer) -> None:
             tls_key=tls_key,
             tls_client_ca=tls_client_ca,
             proxy_protocol=proxy_protocol,
+            gateways=gateways,
             open=open_,
             nats=nats,
             clickhouse=clickhouse,

@@ -63,10 +63,15 @@ class Poller:
             accepted.setblocking(False)
             with contextlib.suppress(OSError):
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = SocketTransport(self, accepted, peer, protocol())
-            self._transports[accepted.fileno()] = transport
-            self._epoll.register(accepted.fileno(), _READ)
+            transport = self.adopt(accepted, peer, protocol())
             transport.protocol.connection_made(transport)  # type: ignore[arg-type]
+
+    def adopt(self, connected: socket.socket, peer: Any, protocol: asyncio.Protocol) -> SocketTransport:
+        """Take care of a connected, non-blocking socket. The protocol is not told; that is left to the caller."""
+        transport = SocketTransport(self, connected, peer, protocol)
+        self._transports[connected.fileno()] = transport
+        self._epoll.register(connected.fileno(), _READ)
+        return transport
 
     def _ready(self) -> None:
         transports = self._transports
@@ -161,6 +166,12 @@ class SocketTransport:
         """Only `peername`, `certificate_name` and `socket`."""
         known = {"peername": self.peer, "certificate_name": self.certificate_name, "socket": self.socket}
         return known.get(name, default)
+
+    def release(self) -> socket.socket:
+        """Give the socket away, open as it is; the protocol hears no more of it."""
+        self._lost = True
+        self._poller.forget(self.socket.fileno())
+        return self.socket
 
     def set_protocol(self, protocol: asyncio.Protocol) -> None:
         """Whom to tell from now on. It is not told that the connection was made."""

@@ -11,6 +11,7 @@ from allthings.gateway.certificates import ServerCertificate
 from allthings.gateway.listeners import Listener
 from allthings.gateway.proxy import networks
 from allthings.gateway.run import run_gateway
+from allthings.gateway.shard import ALONE, Shard
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
 from allthings.runtime import listening
@@ -27,14 +28,17 @@ async def _run(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     log: Log = await connect_log(settings)
     registry = Registry(settings.database_url)
-    listeners = _listeners(settings)
+    inherited = listening.inherited()
+    listeners = _listeners(settings, inherited)
     try:
         await run_gateway(
             log,
             registry,
             listeners,
             open_mode=settings.open,
-            source="gateway",
+            shard=Shard.parse(os.environ.get(SHARD_VARIABLE, str(ALONE))),
+            handover=inherited.get("handover", []),
+            keepalive_s_max=settings.keepalive_max_s,
             now_ns=now_ns,
             disk=settings.data,
             disk_reserve_bytes=settings.disk_reserve_mb * 1_000_000,
@@ -48,9 +52,8 @@ async def _run(settings: Settings) -> None:
         registry.close()
 
 
-def _listeners(settings: Settings) -> list[Listener]:
+def _listeners(settings: Settings, inherited: listening.Opened) -> list[Listener]:
     """What the supervisor opened for us. Raises CertificateError."""
-    inherited = listening.inherited()
     proxies = networks(settings.proxy_protocol)
     certificate = ServerCertificate(listening.certificate_files(settings)) if "mqtts" in inherited else None
     return [

@@ -5,6 +5,7 @@
 | `http` | HTTP, with TLS if `https` is set | the platform's process |
 | `mqtt`, `mqtts` | MQTT over TCP, over TLS | the gateway's |
 | `mqtt-socket` | MQTT on a Unix socket | the gateway's |
+| `handover` | connections between several gateways | each gateway's |
 | `relay` | MQTT from browsers, which the platform's process passes on with a PROXY header | the gateway's |
 """
 
@@ -64,6 +65,21 @@ def open_all(settings: Settings, given: Mapping[str, Sequence[socket.socket]], s
     except ValueError as error:
         raise StartError(f"proxy_protocol: {error}") from error
     return opened
+
+
+def handover(gateways: int, stack: contextlib.ExitStack) -> list[list[socket.socket]]:
+    """For each of several gateways the sockets with which they hand connections to each other: the end from which it
+    takes, then an end of each gateway to give to it, in order. What waits in one outlives the gateway that takes it.
+    """
+    if gateways == 1:
+        return [[]]
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(gateways)]
+    for pair in pairs:
+        for end in pair:
+            stack.enter_context(end)
+            end.setblocking(False)
+            end.set_inheritable(True)
+    return [[taking, *(giving for _, giving in pairs)] for taking, _ in pairs]
 
 
 def relay_path(settings: Settings) -> Path:

@@ -11,11 +11,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from allthings.gateway.shard import Shard
 from allthings.runtime import activation, datadir, listening, natsserver, sockets
 from allthings.runtime.child import Child, ChildSpec
 from allthings.runtime.errors import StartError
@@ -23,6 +25,8 @@ from allthings.runtime.settings import Settings
 
 #: The environment variable by which children learn where the platform can be reached.
 ADDRESS_VARIABLE = "ALLTHINGS_ADDRESSES"
+#: The environment variable by which a gateway learns which of several it is.
+SHARD_VARIABLE = "ALLTHINGS_SHARD"
 STATE_FILE = "state.json"
 
 OnReady = Callable[[str, str], Sequence[ChildSpec]]
@@ -40,19 +44,27 @@ def run_up(settings: Settings, on_ready: OnReady | None = None) -> None:
     lock = datadir.claim(settings.data, settings.disk_reserve_mb)
     with contextlib.ExitStack() as stack:
         opened = listening.open_all(settings, activation.inherited(os.environ, os.getpid()), stack)
-        supervisor = _Supervisor(settings, lock, opened, on_ready)
+        handover = listening.handover(settings.gateways, stack)
+        supervisor = _Supervisor(settings, lock, opened, handover, on_ready)
         if not asyncio.run(supervisor.run()):
             raise StartError("a part of the platform cannot run with these settings; its reason stands above")
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings, lock: int, opened: listening.Opened, on_ready: OnReady | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lock: int,
+        opened: listening.Opened,
+        handover: list[list[socket.socket]],
+        on_ready: OnReady | None,
+    ) -> None:
         self._settings = settings
         self._on_ready = on_ready
         self._stop = asyncio.Event()
         self._children: list[Child] = []
         self._addresses = listening.addresses(settings, opened)
-        self._opened, self._lock = opened, lock
+        self._opened, self._handover, self._lock = opened, handover, lock
 
     async def run(self) -> bool:
         """Start everything, wait for the signal to stop, stop everything. False when a child cannot run at all."""
@@ -61,8 +73,8 @@ class _Supervisor:
             loop.add_signal_handler(number, self._stop.set)
         nats_url = self._settings.nats or self._start_nats()
         roles = [
-            self._add(self._role("gateway", nats_url, listening.OF_GATEWAY, stop_within_s=3)),
-            self._add(self._role("platform", nats_url, listening.OF_PLATFORM, stop_within_s=4)),
+            *(self._add(self._gateway(nats_url, Shard(index, len(self._handover)))) for index in range(len(self._handover))),
+            self._add(self._role("platform", "platform", nats_url, self._opened, listening.OF_PLATFORM, stop_within_s=4)),
         ]
         tasks = [asyncio.create_task(child.run()) for child in self._children]
         ready = asyncio.create_task(self._tell_when_ready(roles, tasks))
@@ -96,13 +108,31 @@ class _Supervisor:
         self._add(ChildSpec("log", argv, descriptors=(self._lock,), probe=answers, stop_within_s=2))
         return server.url
 
-    def _role(self, name: str, nats_url: str, listeners: Sequence[str], stop_within_s: float) -> ChildSpec:
-        named, descriptors = listening.bequest(self._opened, listeners)
+    def _gateway(self, nats_url: str, shard: Shard) -> ChildSpec:
+        opened = {**self._opened, "handover": self._handover[shard.index]}
+        return self._role(
+            *(shard.source, "gateway", nats_url, opened, (*listening.OF_GATEWAY, "handover")),
+            stop_within_s=3,
+            environment={SHARD_VARIABLE: str(shard)},
+        )
+
+    def _role(
+        self,
+        name: str,
+        module: str,
+        nats_url: str,
+        opened: listening.Opened,
+        listeners: Sequence[str],
+        stop_within_s: float,
+        environment: Mapping[str, str] | None = None,
+    ) -> ChildSpec:
+        named, descriptors = listening.bequest(opened, listeners)
         return ChildSpec(
             name,
-            [sys.executable, "-m", f"allthings.runtime.{name}"],
+            [sys.executable, "-m", f"allthings.runtime.{module}"],
             environment={
                 **self._settings.environment(),
+                **(environment or {}),
                 "ALLTHINGS_NATS": nats_url,
                 listening.LISTENERS_VARIABLE: named,
                 ADDRESS_VARIABLE: json.dumps(self._addresses),
@@ -127,7 +157,7 @@ class _Supervisor:
 
     async def _stop_all(self, tasks: list[asyncio.Task[None]]) -> None:
         """The log goes last; what was added after it (the demo's player) goes first."""
-        for child in sorted(self._children, key=lambda child: _STOP_ORDER.get(child.spec.name, 0)):
+        for child in sorted(self._children, key=lambda child: _STOP_ORDER.get(child.spec.name.partition("-")[0], 0)):
             await child.stop()
         await asyncio.wait(tasks, timeout=1)
         for task in tasks:
