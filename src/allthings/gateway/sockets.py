@@ -20,7 +20,7 @@ from typing import Any, Final
 READ_BYTES_MIN: Final = 2048
 READ_BYTES_MAX: Final = 256 * 1024
 EVENTS_MAX: Final = 2048
-ACCEPTS_MAX: Final = 256
+ACCEPTS_MAX: Final = 32
 #: What may wait to be written before a protocol is told to pause, and when it is told to go on.
 HIGH_WATER_BYTES: Final = 64 * 1024
 LOW_WATER_BYTES: Final = 16 * 1024

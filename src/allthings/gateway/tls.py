@@ -209,8 +209,9 @@ class TlsTransport(asyncio.Protocol):
         chunks = []
         ended = False
         try:
-            while incoming.pending or pending():
-                chunk = read(_RECORD_BYTES)
+            # A buffer as large as a record could be would cost more than decrypting a short one.
+            while size := incoming.pending or pending():
+                chunk = read(min(size, _RECORD_BYTES))
                 if not chunk:
                     ended = True
                     break
