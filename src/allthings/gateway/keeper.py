@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from array import array
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from allthings.gateway import settings
+from allthings.gateway.backlog import SHARED, Backlog
 from allthings.gateway.changes import (
     Change,
     Claimed,
@@ -34,12 +34,13 @@ from allthings.gateway.changes import (
     WillWaits,
     decode,
 )
-from allthings.gateway.messages import Delivery, Message
+from allthings.gateway.messages import Delivery, Message, split_expiry
 from allthings.gateway.retained import RetainedMessage, row_of
-from allthings.gateway.session import Session, Subscription
+from allthings.gateway.session import Session, Subscription, options_of
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError
 from allthings.log.table import key_of
+from allthings.mqtt.filters import split_share
 from allthings.mqtt.outbox import Stage
 from allthings.mqtt.packets import Publish
 
@@ -124,6 +125,7 @@ class Keeper:
         self._own_rows: set[str] = set()
         #: Flights whose messages still have to be read from the log, by position.
         self._claims: dict[int, list[tuple[Session, int]]] = defaultdict(list)
+        self._keeping = asyncio.Lock()
 
     # Load
 
@@ -144,23 +146,15 @@ class Keeper:
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the retained messages is damaged and left out: %s", key, error)
         self._broker.retained.dirty.clear()
+        self._replayed = await self._log.position(self._name)
+        self._broker.routing.held = defaultdict(list)
         async for key, value in self._sessions.rows():
             try:
                 self._restore(_SESSION.decode(value))
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the sessions is damaged and left out: %s", key, error)
-        self._replayed = await self._log.position(self._name)
-        status = await self._log.status()
-        blocks = 0
-        if self._replayed < status.last:
-            stop = asyncio.Event()
-            async for entries in self._log.read(max(self._replayed, status.first - 1), stop=stop):
-                for entry in entries:
-                    self._replay(entry)
-                    blocks += 1
-                self._replayed = entries[-1].sequence
-                if self._replayed >= status.last:
-                    break
+        blocks = await self._replay_log()
+        self._broker.routing.held = None
         self._broker.collector.sequence = self._broker.followed = self._replayed
         await self._fetch_claims()
         self._settle()
@@ -176,14 +170,19 @@ class Keeper:
         session.seen = (block.position(kept.sequence + 1, 0) - 1, block.position(kept.followed + 1, 0) - 1)
         session.left_ns, session.will, session.will_due_ns = kept.left_ns, kept.will, kept.will_due_ns
         session.dropped, session.expired = kept.dropped, kept.expired
-        session.dirty = False
+        session.dirty, session.noted = False, True
         for topic_filter, qos, no_local, as_published, identifier in kept.subscriptions:
             self._subscribe(session, topic_filter, qos, no_local, as_published, identifier)
         session.inbox = dict.fromkeys(kept.inbox, True)
         for flight in kept.flights:
-            self._claim(session, flight.packet_id, flight.qos, flight.position, flight.retain, Stage(flight.stage))
-        session.spilled = array("Q", kept.positions)
-        session.spilled_options = bytearray(kept.options)
+            delivery = Delivery(Message(b"", b"", b"", 0, flight.position), flight.qos, flight.retain, (), flight.share)
+            self._claim(session, flight.packet_id, delivery, Stage(flight.stage))
+            if flight.share:
+                self._hold(session, flight.position)
+        session.spilled = Backlog(kept.positions, kept.options)
+        for position, options in session.spilled.head(len(session.spilled)):
+            if options & SHARED:
+                self._hold(session, position)
         for each in kept.elsewhere:
             message = Message(each.topic, each.payload, each.properties, each.expires_ns, 0)
             session.queue(Delivery(message, each.qos, each.retain))
@@ -196,14 +195,22 @@ class Keeper:
         session.filters[topic_filter] = subscription
         self._broker.routing.add(topic_filter, subscription)
 
-    def _claim(self, session: Session, packet_id: int, qos: int, position: int, retain: bool, stage: Stage) -> None:
+    def _hold(self, session: Session, position: int) -> None:
+        held = self._broker.routing.held
+        if held is not None and block.sequence(position) > self._replayed:
+            held[position].append(session)
+
+    def _claim(self, session: Session, packet_id: int, delivery: Delivery, stage: Stage) -> None:
         """A flight whose message is read later; until then an empty one stands for it."""
-        message = Message(b"", b"", b"", 0, position)
-        before = session.outbox.restore(packet_id, Delivery(message, qos, retain), qos, stage)
-        if before is not None and before.message.position:
-            # A message of QoS 1 that may or may not have arrived had this identifier: it waits again.
-            session.spilled.insert(0, before.message.position)
-            session.spilled_options[:0] = bytes((before.qos | before.retain << 2,))
+        position = delivery.message.position
+        flight = session.outbox.flights.get(packet_id)
+        if flight is not None and flight.item is not None and flight.item.message.position == position:
+            # It was kept while its claim was on its way to the disk.
+            return
+        before = session.outbox.restore(packet_id, delivery, delivery.qos, stage)
+        if before is not None and before.message.position and before.qos == 1:
+            # A message that may or may not have arrived had this identifier: it waits again.
+            session.spilled.prepend(before.message.position, options_of(before))
         if stage >= Stage.RECEIVED:
             session.outbox.received(packet_id, Stage.RELEASED)
         elif not position:
@@ -212,6 +219,26 @@ class Keeper:
             self._claims[position].append((session, packet_id))
 
     # Replay
+
+    async def _replay_log(self) -> int:
+        """Read what came after sessions were last kept; returns the number of blocks."""
+        status = await self._log.status()
+        blocks = 0
+        after = max(self._replayed, status.first - 1)
+        if after > self._replayed > 0:
+            _LOGGER.error("blocks %d to %d are not in the log any more: sessions miss them", self._replayed + 1, after)
+        self._replayed = after
+        if after >= status.last:
+            return 0
+        stop = asyncio.Event()
+        async for entries in self._log.read(after, stop=stop):
+            for entry in entries:
+                self._replay(entry)
+                blocks += 1
+            self._replayed = entries[-1].sequence
+            if self._replayed >= status.last:
+                break
+        return blocks
 
     def _replay(self, entry: Entry) -> None:
         try:
@@ -235,6 +262,8 @@ class Keeper:
     def _apply(self, change: Change, position: int) -> None:
         sessions = self._broker.sessions
         session = sessions.by_client.get(change.client)
+        if isinstance(change, Claimed) and change.share:
+            self._chosen(change)
         if session is not None and session.seen[0] >= position:
             return
         if isinstance(change, Opened):
@@ -246,6 +275,7 @@ class Keeper:
                 )
             session.expiry_s, session.will_due_ns, session.will = change.expiry_s, 0, None
             session.left_ns = 0
+            session.noted = True
         if session is None:
             return
         session.dirty = True
@@ -257,6 +287,8 @@ class Keeper:
                     *(session, change.topic_filter, change.qos, change.no_local),
                     *(change.retain_as_published, change.identifier),
                 )
+                if change.retained:
+                    self._send_retained(session, change, position)
             case Unsubscribed():
                 session.filters.pop(change.topic_filter, None)
                 self._broker.routing.remove(change.topic_filter, session)
@@ -265,8 +297,10 @@ class Keeper:
             case Released():
                 session.inbox.pop(change.packet_id, None)
             case Claimed():
-                retain = session.unqueue(change.position)
-                self._claim(session, change.packet_id, 2, change.position, retain, Stage.SENT)
+                retain = session.unqueue(change.position, shared=bool(change.share))
+                message = Message(b"", b"", b"", 0, change.position)
+                delivery = Delivery(message, 2, bool(retain), (), change.share)
+                self._claim(session, change.packet_id, delivery, Stage.SENT)
             case Received():
                 session.outbox.received(change.packet_id, Stage.RELEASED)
             case Refused():
@@ -275,6 +309,26 @@ class Keeper:
                 session.will, session.will_due_ns = change.will, change.due_ns
             case WillDone():
                 session.will, session.will_due_ns = None, 0
+
+    def _chosen(self, change: Claimed) -> None:
+        """A shared subscription chose this client, perhaps another one than when the log was read again."""
+        group = self._broker.routing.groups.get(change.share)
+        for member in group.members if group is not None else ():
+            if member.client != change.client and member.unqueue(change.position, shared=True) is not None:
+                member.dirty = True
+                return
+
+    def _send_retained(self, session: Session, change: Subscribed, position: int) -> None:
+        """What was retained when the client subscribed, and is still; what came since it gets anyway."""
+        share, topic_filter = split_share(change.topic_filter)
+        if share:
+            return
+        end = block.position(block.sequence(position) + 1, 0)
+        for topic, kept in self._broker.retained.match(topic_filter):
+            if kept.position < end and (qos := min(kept.qos, change.qos)):
+                properties, expires_ns = split_expiry(kept.properties, kept.received_ns)
+                message = Message(topic.encode(), kept.payload, properties, expires_ns, kept.position)
+                session.deliver([message], qos, True, (change.identifier,) if change.identifier else ())
 
     def _forget(self, session: Session) -> None:
         session.ended = True
@@ -288,21 +342,26 @@ class Keeper:
         claims = {
             position: [
                 (session, packet_id)
-                for session, packet_id in claimed
-                if not session.ended and (flight := session.outbox.flights.get(packet_id)) and flight.item
+                for session, packet_id in dict.fromkeys(claimed)
+                # The identifier may have gone on to another message since.
+                if not session.ended
+                and (flight := session.outbox.flights.get(packet_id))
+                and flight.item
+                and flight.item.message.position == position
             ]
             for position, claimed in sorted(self._claims.items())
         }
-        found = await self._broker.refill.fetch([position for position, claimed in claims.items() if claimed])
+        found, _ = await self._broker.refill.fetch([position for position, claimed in claims.items() if claimed])
         for position, claimed in claims.items():
             message = found.get(position)
             for session, packet_id in claimed:
-                flight = session.outbox.flights[packet_id]
-                if message is None or flight.item is None:
+                item = session.outbox.flights[packet_id].item
+                if message is None or item is None:
+                    # Older than what the log keeps.
                     session.outbox.drop(packet_id)
                     session.expired += 1
                 else:
-                    flight.item = flight.item._replace(message=message)
+                    session.outbox.fill(packet_id, item._replace(message=message), message.size)
         self._claims.clear()
 
     def _settle(self) -> None:
@@ -334,6 +393,11 @@ class Keeper:
 
     async def keep(self) -> None:
         """Keep what changed since the last time. Raises LogUnavailableError, then it is tried again."""
+        # One after the other: what an earlier one has not written yet must not replace what a later one writes.
+        async with self._keeping:
+            await self._keep()
+
+    async def _keep(self) -> None:
         broker = self._broker
         sequence = min(broker.collector.sequence, broker.followed)
         if sequence == self._replayed and not broker.retained.dirty:
@@ -347,11 +411,12 @@ class Keeper:
         topics, broker.retained.dirty = broker.retained.dirty, set()
         gone, broker.sessions.gone = broker.sessions.gone, set()
         dirty = [session for session in broker.sessions.by_client.values() if session.dirty and session.durable]
+        gone -= {session.client for session in dirty}
         try:
             async with asyncio.TaskGroup() as tasks:
                 for key, value in self._retained_rows(topics):
                     tasks.create_task(put(self._retained, key, value))
-                for client in gone - broker.sessions.by_client.keys():
+                for client in gone:
                     tasks.create_task(put(self._sessions, key_of(client), b""))
                 for session in dirty:
                     session.dirty = False
@@ -366,12 +431,11 @@ class Keeper:
         self._replayed = sequence
 
     def _kept(self, session: Session) -> bytes:
-        positions, options, elsewhere = array("Q"), bytearray(), []
+        waiting, elsewhere = Backlog(), []
         for delivery in session.waiting:
             message = delivery.message
             if message.position:
-                positions.append(message.position)
-                options.append(delivery.qos | delivery.retain << 2)
+                waiting.append(message.position, options_of(delivery))
             else:
                 elsewhere.append(
                     KeptDelivery(
@@ -379,6 +443,7 @@ class Keeper:
                         *(delivery.qos, delivery.retain),
                     )
                 )
+        positions, options = (first + rest for first, rest in zip(waiting.dump(), session.spilled.dump(), strict=True))
         flights = []
         for packet_id, flight in session.outbox.flights.items():
             item = flight.item
@@ -402,8 +467,8 @@ class Keeper:
             ],
             flights=flights,
             inbox=[packet_id for packet_id, stored in session.inbox.items() if stored],
-            positions=(positions + session.spilled).tobytes(),
-            options=bytes(options + session.spilled_options),
+            positions=positions,
+            options=options,
             elsewhere=elsewhere,
             will=session.will if session.will_due_ns else None,
             will_due_ns=session.will_due_ns,
