@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from allthings.gateway import settings
 from allthings.gateway.access import Credentials, Principal
 from allthings.gateway.admission import Admission, Refusal
 from allthings.gateway.audit import AuditTrail
-from allthings.gateway.changes import Subscribed, Taken, Unsubscribed
+from allthings.gateway.changes import Given, Subscribed, Taken, Unsubscribed
 from allthings.gateway.collector import Collector, Run
 from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
@@ -19,9 +19,11 @@ from allthings.gateway.messages import Message, split_expiry, wire_properties
 from allthings.gateway.quota import Quotas
 from allthings.gateway.refill import Refill
 from allthings.gateway.retained import Retained, RetainedMessage
-from allthings.gateway.routing import Messages, Routing
+from allthings.gateway.routing import Division, Messages, Routing
 from allthings.gateway.session import Session, Subscription
 from allthings.gateway.sessions import NEVER_S, Sessions
+from allthings.gateway.shard import ALONE, Shard
+from allthings.gateway.shares import Shares
 from allthings.gateway.statistics import Statistics
 from allthings.gateway.strict import Strict
 from allthings.log.block import FLAG_RETAIN
@@ -46,6 +48,9 @@ from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.scanner import Run as WireRun
 from allthings.registry.attempts import Attempts
 
+if TYPE_CHECKING:
+    from allthings.gateway.handover import Handover
+
 _LOGGER = logging.getLogger(__name__)
 #: How long a connection that is being closed may take to write its last bytes.
 _CLOSE_WITHIN_S = 5.0
@@ -55,8 +60,21 @@ class Broker:
     """The gateway's state. All methods run on the event loop; `collector` does the appending."""
 
     def __init__(
-        self, log: Log, source: str, now_ns: Callable[[], int], credentials: Credentials, audit: AuditTrail
+        self,
+        log: Log,
+        source: str,
+        now_ns: Callable[[], int],
+        credentials: Credentials,
+        audit: AuditTrail,
+        shard: Shard = ALONE,
     ) -> None:
+        self.source = source
+        self.shard = shard
+        #: Set where there are several gateways.
+        self.handover: Handover | None = None
+        self.shares: Shares | None = None
+        #: The longest keep-alive, and that of who has none, so that a dead peer is noticed (MQTT 5 section 3.2.2.3.14).
+        self.keepalive_s_max = settings.KEEPALIVE_S_MAX
         self.credentials = credentials
         self.audit = audit
         self.admission = Admission(credentials, Attempts(), now_ns, self._decided)
@@ -77,8 +95,16 @@ class Broker:
         #: The sequence up to which blocks of others have been handed on.
         self.followed = 0
         self.collector = Collector(
-            log, source, now_ns, self._stored, lambda on: self.hold("waiting for the log", on), self._trouble
+            log,
+            source,
+            now_ns,
+            self._stored,
+            lambda on: self.hold("waiting for the log", on),
+            self._trouble,
+            self._divide if shard.count > 1 else None,
         )
+        if shard.count > 1:
+            self.shares = Shares(shard, self.routing)
         self.refill = Refill(log)
         self.sessions = Sessions(
             self.collector, self.routing, self.deadlines, now_ns, self._publish_will, self.refill.begin
@@ -117,6 +143,19 @@ class Broker:
         properties = encode_raw(will.properties, Carrier.PUBLISH) or None
         self.collector.add(will.topic, will.payload, flags, client, properties)
 
+    def given_away(self, connection: Connection, client: str, data: bytes) -> bool:
+        """Hand a connection to the gateway that its client belongs to, if that is another one.
+
+        `data` is what it has sent, beginning with its CONNECT.
+        """
+        if self.handover is None or not client or self.shard.owns(client):
+            return False
+        if self.handover.give(connection.transport, client, data):
+            self.connections.discard(connection)
+        else:
+            connection.refuse(ReasonCode.SERVER_BUSY, "the gateway of this client cannot take it now; try again")
+        return True
+
     def check(self, connection: Connection, packet: Connect) -> None:
         """Find out who connects, then accept or refuse."""
         self.admission.add(connection, packet)
@@ -127,7 +166,7 @@ class Broker:
             self.audit.refused(connection, "login-refused", "connection", found.why, who=who, client=packet.client_id)
             connection.refuse(*found)
             return
-        client = packet.client_id or f"auto-{secrets.token_hex(8)}"
+        client = packet.client_id or self.shard.new_client()
         if len(client.encode()) > settings.CLIENT_BYTES_MAX:
             why = f"a client id of more than {settings.CLIENT_BYTES_MAX} bytes"
             connection.refuse(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, why)
@@ -183,8 +222,8 @@ class Broker:
         keepalive_s = packet.keep_alive_s
         answer = NO_PROPERTIES
         if connection.v5:
-            if keepalive_s == 0 or keepalive_s > settings.KEEPALIVE_S_MAX:
-                keepalive_s = settings.KEEPALIVE_S_MAX
+            if keepalive_s == 0 or keepalive_s > self.keepalive_s_max:
+                keepalive_s = self.keepalive_s_max
             answer = Properties(
                 session_expiry_interval=None
                 if session.expiry_s == (asked.session_expiry_interval or 0)
@@ -365,14 +404,29 @@ class Broker:
 
         self.collector.then(stored)
 
-    def _stored(self, runs: list[Run], payloads: list[bytes], position: int, first_ns: int) -> None:
+    def _divide(self, runs: list[Run]) -> list[Given]:
+        """Which messages of a block shared subscriptions give to members at other gateways."""
+        if not self.shares:
+            return []
+        given: list[Given] = []
+        at = 0
+        for run in runs:
+            given += self.shares.assign(run.topic, range(at, at + run.messages))
+            at += run.messages
+        return given
+
+    def _stored(
+        self, runs: list[Run], payloads: list[bytes], position: int, first_ns: int, division: Division | None
+    ) -> None:
         """A block is in the log: now its messages go to subscribers, and retained ones are kept."""
         listening = bool(self.routing)
         at = 0
         for topic, client, flags, properties, count, _ in runs:
             if listening or flags & FLAG_RETAIN:
                 some = payloads[at : at + count]
-                self.route(topic, client, some, flags, properties, position + at, first_ns + at)
+                self.route(
+                    topic, client, some, flags, properties, position + at, first_ns + at, division=division, row=at
+                )
             at += count
         self.flush()
 
@@ -386,9 +440,15 @@ class Broker:
         position: int,
         received_ns: int,
         *,
-        followed: bool = False,
+        source: str = "",
+        division: Division | None = None,
+        row: int = 0,
     ) -> None:
-        """Hand on messages of one topic that follow each other in the log, the first one at `position`."""
+        """Hand on messages of one topic that follow each other in the log, the first one at `position`.
+
+        `source` is who appended them if that was not this gateway. `division` is how shared subscriptions divide
+        their block, in which they begin at `row`.
+        """
         retain = bool(flags & FLAG_RETAIN)
         if retain:
             last = len(payloads) - 1
@@ -397,7 +457,11 @@ class Broker:
             )
 
         def make() -> Messages:
-            return Messages(topic, payloads, flags & 3, retain, properties, position, received_ns, followed)
+            made = Messages(
+                topic, payloads, flags & 3, retain, properties, position, received_ns, source or self.source
+            )
+            made.division, made.row = division, row
+            return made
 
         self.statistics.delivered += self.routing.deliver(topic, client, make)
 

@@ -90,9 +90,27 @@ class WillDone(msgspec.Struct, frozen=True, tag="willdone", array_like=True):
     client: str
 
 
-Change = (
+class Given(msgspec.Struct, frozen=True, tag="give", array_like=True):
+    """These messages of the block (rows) go to members of a shared subscription at gateway `index`."""
+
+    share: str
+    index: int
+    rows: list[int]
+
+
+class Forwarded(msgspec.Struct, frozen=True, tag="forward", array_like=True):
+    """Messages of earlier blocks, of which those who should have had them are gone, go to gateway `index`."""
+
+    share: str
+    index: int
+    positions: list[int]
+
+
+#: What concerns the session of one client.
+SessionChange = (
     Opened | Ended | Subscribed | Unsubscribed | Taken | Released | Claimed | Received | Refused | WillWaits | WillDone
 )
+Change = SessionChange | Given | Forwarded
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[Change])

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from allthings.gateway import changes, settings
-from allthings.gateway.changes import Change
+from allthings.gateway.changes import Change, Given
+from allthings.gateway.routing import Division
 from allthings.log import block
 from allthings.log.stream import Appending, Log
 from allthings.mqtt.packets.acknowledgements import encode_puback_run
@@ -43,28 +44,43 @@ class Run(NamedTuple):
 class Stored(Protocol):
     """Called with the messages of a block, in order, once they are in the log.
 
-    Message n has the position `position` + n and was received at `first_ns` + n.
+    Message n has the position `position` + n and was received at `first_ns` + n. `division` is what `Divide` said.
     """
 
-    def __call__(self, runs: list[Run], payloads: list[bytes], position: int, first_ns: int) -> None: ...
+    def __call__(
+        self, runs: list[Run], payloads: list[bytes], position: int, first_ns: int, division: Division | None
+    ) -> None: ...
+
+
+#: Called before a block is appended: which of its messages shared subscriptions give to members elsewhere.
+Divide = Callable[[list[Run]], list[Given]]
 
 
 class _Gathering:
     """The block that is being filled: runs of messages of one topic, client and flags."""
 
-    __slots__ = ("acknowledgements", "bytes", "changes", "first_ns", "messages", "payloads", "runs", "then")
+    __slots__ = ("acknowledgements", "bytes", "changes", "division", "first_ns", "messages", "payloads", "runs", "then")
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
         self.runs: list[Run] = []
         #: PUBACK packets, as one string for each connection: bytes cost the garbage collector nothing.
         self.acknowledgements: dict[Publisher, bytes] = {}
-        #: Changes of sessions, each with the row of the message that it belongs to or follows.
-        self.changes: list[tuple[int, Change]] = []
+        #: Changes of sessions, encoded, each with the row of the message that it belongs to or follows.
+        self.changes: list[tuple[int, bytes]] = []
         self.then: list[Callable[[], None]] = []
         self.messages = 0
         self.bytes = 0
         self.first_ns = 0
+        self.division: Division | None = None
+
+    def give(self, given: list[Given]) -> None:
+        """Store with the messages who gets them."""
+        away: dict[str, set[int]] = {}
+        for each in given:
+            away.setdefault(each.share, set()).update(each.rows)
+            self.changes.append((max(0, self.messages - 1), changes.encode_one(each)))
+        self.division = Division(away, here=False)
 
     def encode(self) -> bytes:
         """The block."""
@@ -119,13 +135,16 @@ class Collector:
         stored: Stored,
         pressure: Callable[[bool], None],
         trouble: Callable[[str], None],
+        divide: Divide | None = None,
     ) -> None:
+        """`divide` is given where there are several gateways."""
         self._log = log
         self._source = source
         self._now_ns = now_ns
         self._stored = stored
         self._pressure = pressure
         self._trouble = trouble
+        self._divide = divide
         self._gathering = _Gathering()
         self._wake = asyncio.Event()
         self._open = asyncio.Event()
@@ -136,7 +155,8 @@ class Collector:
         self._under_pressure = False
         self._appending = 0
         self._newest: Appending | None = None
-        self._slots = asyncio.Semaphore(settings.BLOCKS_UNDER_WAY_MAX)
+        # Where others append too, a block that is sent before its predecessor is stored would often be sent again.
+        self._slots = asyncio.Semaphore(settings.BLOCKS_UNDER_WAY_MAX if divide is None else 1)
         # No longer than there are slots.
         self._under_way: asyncio.Queue[tuple[_Gathering, Appending | None] | None] = asyncio.Queue()
         #: The newest sequence appended, and messages appended in all.
@@ -201,8 +221,10 @@ class Collector:
     def change(self, change: Change) -> None:
         """Store a change of a session together with the message that was taken last."""
         gathering = self._gathering
-        gathering.changes.append((max(0, gathering.messages - 1), change))
-        self._wake.set()
+        encoded = changes.encode_one(change)
+        gathering.changes.append((max(0, gathering.messages - 1), encoded))
+        gathering.bytes += len(encoded)
+        self._grown()
 
     def then(self, call: Callable[[], None]) -> None:
         """Call it when everything that was taken until now is on disk and has been handed on."""
@@ -273,11 +295,16 @@ class Collector:
                 # Nothing to store, but somebody waits for what is under way.
                 self._under_way.put_nowait((gathering, None))
                 continue
+            retained = True
+            if self._divide is not None:
+                retained = any(run.flags & block.FLAG_RETAIN for run in gathering.runs)
+                if given := self._divide(gathering.runs):
+                    gathering.give(given)
             self._appending += gathering.messages
             gathering.first_ns = max(self._now_ns(), self._last_ns + 1)
             self._last_ns = gathering.first_ns + gathering.messages - 1
             self._newest = self._log.begin_append(
-                gathering.encode(), self._source, behind=self._newest, on_trouble=self._trouble
+                gathering.encode(), self._source, behind=self._newest, on_trouble=self._trouble, retained=retained
             )
             self._under_way.put_nowait((gathering, self._newest))
 
@@ -293,7 +320,8 @@ class Collector:
             self.bytes += gathering.bytes
             for publisher, pubacks in gathering.acknowledgements.items():
                 publisher.acknowledge(pubacks)
-            self._stored(gathering.runs, gathering.payloads, block.position(self.sequence, 0), gathering.first_ns)
+            position = block.position(self.sequence, 0)
+            self._stored(gathering.runs, gathering.payloads, position, gathering.first_ns, gathering.division)
             for call in gathering.then:
                 call()
             if self._under_pressure and not self._gathering.messages > settings.WAITING_MESSAGES_MAX // 2:
@@ -314,6 +342,9 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
     All acknowledgements go with the last: they mean "all on disk".
     """
     parts = [_Gathering()]
+    beside = [0] * (gathering.messages + 1)
+    for row, change in gathering.changes:
+        beside[row] += len(change)
     at = 0
     for topic, client, flags, properties, count, publisher in gathering.runs:
         left = count
@@ -329,7 +360,7 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
             ):
                 payload = gathering.payloads[at]
                 payloads.append(payload)
-                part.bytes += len(payload) + len(topic)
+                part.bytes += len(payload) + len(topic) + beside[at]
                 at += 1
                 left -= 1
             if payloads:
@@ -338,18 +369,31 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
                 part.messages += len(payloads)
             if left:
                 parts.append(_Gathering())
+    parts = _divide_changes(gathering.changes, parts)
     parts[-1].acknowledgements = gathering.acknowledgements
     parts[-1].then = gathering.then
-    _divide_changes(gathering.changes, parts)
     return parts
 
 
-def _divide_changes(pending: list[tuple[int, Change]], parts: list[_Gathering]) -> None:
-    """A change that says that a message was taken must be in the same block as the message."""
+def _divide_changes(pending: list[tuple[int, bytes]], parts: list[_Gathering]) -> list[_Gathering]:
+    """The first change at a row may say that its message was taken: it must be in the same block as the message.
+
+    What else belongs to a row follows in blocks of its own if it is too much.
+    """
+    divided: list[_Gathering] = []
     before = at = 0
     for part in parts:
+        divided.append(part)
         end = before + part.messages
+        size, row = 0, -1
         while at < len(pending) and (pending[at][0] < end or part is parts[-1]):
-            part.changes.append((pending[at][0] - before, pending[at][1]))
+            further = row == pending[at][0]
+            row, change = pending[at]
+            if further and size + len(change) > settings.BLOCK_BYTES_MAX:
+                divided.append(_Gathering())
+                size = 0
+            divided[-1].changes.append((max(0, row - before), change))
+            size += len(change)
             at += 1
         before = end
+    return divided

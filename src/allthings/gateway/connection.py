@@ -212,9 +212,13 @@ class Connection(asyncio.Protocol):
             if head.end > available:
                 self._keep(data, position, head.end)
                 return
-            body = data[head.start : head.end]
+            packet = decode(head.first, data[head.start : head.end], self.version, Sender.CLIENT)
+            if self._state == "new" and isinstance(packet, Connect):
+                self.version, self.v5 = packet.version, packet.version == V5
+                if self._broker.given_away(self, packet.client_id, data[position:]):
+                    return
             position = head.end
-            self._handle(decode(head.first, body, self.version, Sender.CLIENT))
+            self._handle(packet)
         if position < available and self._state == "checking":
             self._keep(data, position, 0)
 
@@ -460,6 +464,10 @@ class Connection(asyncio.Protocol):
         """The rules have changed: ask again for each topic."""
         self.topics.clear()
         self._plain = None
+
+    @property
+    def transport(self) -> Any:
+        return self._transport
 
     @property
     def up(self) -> bool:

@@ -11,15 +11,12 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from allthings.gateway.shard import Shard
 from allthings.gateway.sockets import Poller, SocketTransport
-
-if TYPE_CHECKING:
-    from allthings.gateway.connection import Connection
 
 _LOGGER = logging.getLogger(__name__)
 #: What fits one datagram between two processes; a CONNECT beyond it cannot be handed over.
@@ -74,7 +71,7 @@ class Handover:
 
     # Giving
 
-    def give(self, connection: Connection, transport: Any, client: str, data: bytes) -> bool:
+    def give(self, transport: Any, client: str, data: bytes) -> bool:
         """Pass a connection on with `data`, which begins with its CONNECT. False when it cannot be."""
         index = self._shard.owner(client)
         waiting = self._waiting[index]
@@ -129,7 +126,7 @@ class Handover:
             transport.certificate_name = parcel.certificate_name
             protocol.connection_made(transport)  # type: ignore[arg-type]
             if not transport.is_closing():
-                protocol.data_received(parcel.data)  # type: ignore[attr-defined]
+                protocol.data_received(parcel.data)
 
 
 class _Relay(asyncio.Protocol):

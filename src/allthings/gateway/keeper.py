@@ -14,29 +14,31 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from allthings.gateway import settings
 from allthings.gateway.backlog import SHARED, Backlog
+from allthings.gateway.blocks import changes_of, route_block
 from allthings.gateway.changes import (
-    Change,
     Claimed,
     Ended,
+    Forwarded,
+    Given,
     Opened,
     Received,
     Refused,
     Released,
+    SessionChange,
     Subscribed,
     Taken,
     Unsubscribed,
     WillDone,
     WillWaits,
-    decode,
 )
 from allthings.gateway.messages import Delivery, Message, split_expiry
 from allthings.gateway.retained import RetainedMessage, row_of
 from allthings.gateway.session import Session, Subscription, options_of
+from allthings.gateway.shard import is_gateway
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError
 from allthings.log.table import key_of
@@ -81,6 +83,7 @@ class KeptSession(msgspec.Struct, frozen=True, array_like=True):
 
     client: str
     owner: str
+    keeper: str
     sequence: int
     followed: int
     expiry_s: int
@@ -111,13 +114,16 @@ _RETAINED = msgspec.msgpack.Decoder(list[KeptRetained])
 
 
 class Keeper:
-    """Loads at the start, then keeps what changes every few seconds. `source` names the gateway."""
+    """Loads at the start, then keeps what changes every few seconds. `family` names the gateways of this machine."""
 
-    def __init__(self, log: Log, broker: Broker, source: str) -> None:
+    def __init__(self, log: Log, broker: Broker, family: str) -> None:
         self._log = log
         self._broker = broker
-        self._source = source
-        self._name = f"sessions-{source}"
+        self._family = family
+        self._shard = broker.shard
+        self._name = f"sessions-{family}-{self._shard.index}of{self._shard.count}"
+        #: Positions of gateways that there were when they were fewer or more.
+        self._stale: list[str] = []
         self._sessions: Table
         self._retained: Table
         self._replayed = 0
@@ -132,7 +138,7 @@ class Keeper:
     async def load(self) -> None:
         """Bring everything to where the log ends. Raises LogUnavailableError."""
         started = time.monotonic()
-        self._sessions = await self._log.table(f"sessions-{self._source}")
+        self._sessions = await self._log.table(f"sessions-{self._family}")
         self._retained = await self._log.table("retained")
         async for key, value in self._retained.rows():
             try:
@@ -146,11 +152,13 @@ class Keeper:
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the retained messages is damaged and left out: %s", key, error)
         self._broker.retained.dirty.clear()
-        self._replayed = await self._log.position(self._name)
+        self._replayed = await self._begin()
         self._broker.routing.held = defaultdict(list)
         async for key, value in self._sessions.rows():
             try:
-                self._restore(_SESSION.decode(value))
+                session = _SESSION.decode(value)
+                if self._shard.owns(session.client):
+                    self._restore(session)
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the sessions is damaged and left out: %s", key, error)
         blocks = await self._replay_log()
@@ -165,9 +173,33 @@ class Keeper:
                 *(len(sessions), len(self._broker.retained), blocks, time.monotonic() - started),
             )
 
+    async def _begin(self) -> int:
+        """The sequence up to which sessions and retained messages were kept.
+
+        The first gateway keeps what is retained. When there were fewer or more gateways the last time, the sessions
+        had other owners: then what any of them kept counts, and all is kept again.
+        """
+        prefix, mine = f"sessions-{self._family}-", f"of{self._shard.count}"
+        positions = (await self._log.status()).positions
+        found = {name: place for name, place in positions.items() if name.startswith(prefix)}
+        self._stale = [name for name in found if not name.endswith(mine)]
+        if self._stale:
+            return min(found.values())
+        return min(found.get(self._name, 0), found.get(f"{prefix}0{mine}", 0))
+
+    async def _forget_stale(self) -> None:
+        """Once all gateways of now have kept everything, those of before do not count any more."""
+        names = (await self._log.status()).positions
+        prefix = self._name.removesuffix(f"{self._shard.index}of{self._shard.count}")
+        if all(f"{prefix}{index}of{self._shard.count}" in names for index in range(self._shard.count)):
+            for name in self._stale:
+                await self._log.forget_position(name)
+            self._stale = []
+
     def _restore(self, kept: KeptSession) -> None:
         session = Session(kept.client, kept.owner, kept.expiry_s, self._broker.sessions)
         session.seen = (block.position(kept.sequence + 1, 0) - 1, block.position(kept.followed + 1, 0) - 1)
+        session.keeper = kept.keeper
         session.left_ns, session.will, session.will_due_ns = kept.left_ns, kept.will, kept.will_due_ns
         session.dropped, session.expired = kept.dropped, kept.expired
         session.dirty, session.noted = False, True
@@ -248,23 +280,21 @@ class Keeper:
             return
         if block.is_readings(batch):
             return
-        route_batch(self._broker, batch, entry.sequence, followed=entry.source != self._source)
-        try:
-            changes = decode(block.changes(batch))
-        except msgspec.DecodeError as error:
-            _LOGGER.error("block %d has damaged changes of sessions: %s", entry.sequence, error)
+        changes = changes_of(entry.sequence, batch)
+        route_block(self._broker, batch, entry.sequence, entry.source, changes)
+        if not is_gateway(self._family, entry.source):
             return
-        if entry.source == self._source:
-            position = block.position(entry.sequence, 0)
-            for change in changes:
-                self._apply(change, position)
+        position = block.position(entry.sequence, 0)
+        for change in changes:
+            if not isinstance(change, Given | Forwarded) and self._shard.owns(change.client):
+                self._apply(change, position, entry.source)
 
-    def _apply(self, change: Change, position: int) -> None:
+    def _apply(self, change: SessionChange, position: int, source: str) -> None:
         sessions = self._broker.sessions
         session = sessions.by_client.get(change.client)
         if isinstance(change, Claimed) and change.share:
             self._chosen(change)
-        if session is not None and session.seen[0] >= position:
+        if session is not None and session.seen[source != session.keeper] >= position:
             return
         if isinstance(change, Opened):
             if session is None or change.clean:
@@ -374,6 +404,8 @@ class Keeper:
             if not session.left_ns:
                 session.left_ns = sessions.now_ns()
                 session.dirty = True
+            if self._stale:
+                session.dirty = True
             sessions.watch(session)
 
     # Keep
@@ -400,8 +432,6 @@ class Keeper:
     async def _keep(self) -> None:
         broker = self._broker
         sequence = min(broker.collector.sequence, broker.followed)
-        if sequence == self._replayed and not broker.retained.dirty:
-            return
         limit = asyncio.Semaphore(_PUTS_AT_ONCE)
 
         async def put(table: Table, key: str, value: bytes) -> None:
@@ -409,9 +439,14 @@ class Keeper:
                 await (table.put(key, value) if value else table.delete(key))
 
         topics, broker.retained.dirty = broker.retained.dirty, set()
+        if self._shard.index:
+            # The first gateway keeps them; all have them.
+            topics = set()
         gone, broker.sessions.gone = broker.sessions.gone, set()
         dirty = [session for session in broker.sessions.by_client.values() if session.dirty and session.durable]
         gone -= {session.client for session in dirty}
+        if sequence == self._replayed and not (topics or gone or dirty):
+            return
         try:
             async with asyncio.TaskGroup() as tasks:
                 for key, value in self._retained_rows(topics):
@@ -429,6 +464,8 @@ class Keeper:
                 session.dirty = True
             raise errors.exceptions[0] from None
         self._replayed = sequence
+        if self._stale and not self._shard.index:
+            await self._forget_stale()
 
     def _kept(self, session: Session) -> bytes:
         waiting, elsewhere = Backlog(), []
@@ -457,6 +494,7 @@ class Keeper:
         kept = KeptSession(
             client=session.client,
             owner=session.owner,
+            keeper=self._broker.source,
             sequence=self._broker.collector.sequence,
             followed=self._broker.followed,
             expiry_s=session.expiry_s,
@@ -497,25 +535,3 @@ class Keeper:
             ]
             rows.append((f"row-{number}", msgspec.msgpack.encode(kept) if kept else b""))
         return rows
-
-
-def route_batch(broker: Broker, batch: pa.RecordBatch, sequence: int, *, followed: bool) -> None:
-    """Hand on the messages of a block that was read from the log: consecutive ones of one kind together."""
-    if not broker.routing and not np.any(batch.column("flags").to_numpy() & block.FLAG_RETAIN):
-        return
-    columns = [batch.column(name).to_pylist() for name in ("topic", "client", "flags", "properties", "payload")]
-    received = batch.column("received").cast(pa.int64()).to_pylist()
-    first = block.position(sequence, 0)
-    kinds = list(zip(*columns[:4], strict=True))
-    payloads = columns[4]
-    at = 0
-    while at < len(kinds):
-        end = at + 1
-        while end < len(kinds) and kinds[end] == kinds[at]:
-            end += 1
-        topic, client, flags, properties = kinds[at]
-        if not flags & block.FLAG_REPLAYED:
-            broker.route(
-                topic, client, payloads[at:end], flags, properties, first + at, received[at], followed=followed
-            )
-        at = end

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from allthings.gateway.messages import Delivery, Message, split_expiry, wire_properties
 from allthings.gateway.session import Session, Subscription
@@ -50,6 +51,23 @@ class Group:
         return [(members[(turn + first) % size], slice(first, None, size)) for first in range(min(size, count))]
 
 
+class Division(NamedTuple):
+    """How a block's messages for shared subscriptions are divided over several gateways.
+
+    `rows` by subscription are those for members here (`here`), or those for members elsewhere.
+    """
+
+    rows: dict[str, set[int]]
+    here: bool
+
+    def places(self, share: str, first: int, count: int) -> list[int] | None:
+        """Of the `count` messages from row `first` on, those for members here; None for all."""
+        rows = self.rows.get(share)
+        if rows is None:
+            return [] if self.here else None
+        return [place for place in range(count) if (first + place in rows) is self.here]
+
+
 class Messages:
     """Messages of one topic and kind that follow each other in the log, prepared once for all who get them."""
 
@@ -62,7 +80,7 @@ class Messages:
         properties: bytes | None,
         position: int,
         received_ns: int,
-        followed: bool,
+        source: str,
     ) -> None:
         self.qos = qos
         self.retain = retain
@@ -70,7 +88,12 @@ class Messages:
         self._payloads = payloads
         self._properties = properties
         self._position = position
-        self._followed = followed
+        self._source = source
+        #: Delivered although they are older than what members have seen: others should have had them.
+        self.again = False
+        #: How the block is divided over several gateways, and where in it these messages begin.
+        self.division: Division | None = None
+        self.row = 0
         self.received_ns = received_ns
         self._messages: list[Message] = []
         self._encoded: dict[tuple[int, bool, tuple[int, ...]], list[bytes]] = {}
@@ -78,9 +101,13 @@ class Messages:
     def __len__(self) -> int:
         return len(self._payloads)
 
+    def places(self, share: str) -> Sequence[int] | None:
+        """Which of them are for a shared subscription's members here; None for all."""
+        return self.division.places(share, self.row, len(self)) if self.division else None
+
     def seen_by(self, session: Session) -> bool:
         """Whether a session had them before a crash."""
-        return self._position <= session.seen[self._followed]
+        return self._position <= session.seen[self._source != session.keeper] and not self.again
 
     @property
     def messages(self) -> list[Message]:
@@ -194,7 +221,8 @@ class Routing:
     def _share_again(self, messages: Messages, group: Group) -> int:
         """After a crash: all members are away, and some have had the messages before it."""
         count = 0
-        for message in messages.messages:
+        here = messages.places(group.share)
+        for message in messages.messages if here is None else [messages.messages[place] for place in here]:
             holders = (self.held or {}).get(message.position, [])
             holder = next((session for session in holders if session in group.members), None)
             if holder is not None:
@@ -209,6 +237,15 @@ class Routing:
                 member.session.deliver([message], qos, retain, _identifiers(member), group.share)
                 count += 1
         return count
+
+    def deliver_given(self, share: str, messages: list[Messages]) -> bool:
+        """Deliver messages to a shared subscription's members here. False when there is none (any more)."""
+        group = self._groups.get(share)
+        if group is None or not group.eligible():
+            return False
+        for each in messages:
+            _share_out(each, group)
+        return True
 
     def pass_on(self, delivery: Delivery, gone: Session) -> bool:
         """Give what a member that has gone did not finish to another one of its group. False when there is none."""
@@ -236,33 +273,44 @@ def _send(messages: Messages, session: Session, qos_max: int, as_published: bool
     if qos:
         session.deliver(messages.messages, qos, retain, identifiers)
     elif session.connection is not None:
-        _send_once(messages, session.connection, retain, identifiers, slice(None))
+        _send_once(messages, session.connection, retain, identifiers, None)
     else:
         return 0
     return len(messages)
 
 
 def _send_once(
-    messages: Messages, connection: Connection, retain: bool, identifiers: tuple[int, ...], part: slice
+    messages: Messages,
+    connection: Connection,
+    retain: bool,
+    identifiers: tuple[int, ...],
+    places: Sequence[int] | None,
 ) -> None:
+    """QoS 0. `places`: which of them; None for all."""
     if connection.aliases_max:
-        connection.deliver_aliased(messages.messages[part], retain, identifiers, messages.received_ns)
-    else:
-        connection.deliver_once(messages.encoded(connection.version, retain, identifiers)[part])
+        some = messages.messages if places is None else [messages.messages[place] for place in places]
+        connection.deliver_aliased(some, retain, identifiers, messages.received_ns)
+        return
+    packets = messages.encoded(connection.version, retain, identifiers)
+    connection.deliver_once(packets if places is None else [packets[place] for place in places])
 
 
 def _share_out(messages: Messages, group: Group) -> int:
+    here = messages.places(group.share)
+    places = range(len(messages)) if here is None else here
     count = 0
-    for member, part in group.parts(len(messages)):
+    for member, part in group.parts(len(places)):
         retain = messages.retain and member.retain_as_published
         qos = min(messages.qos, member.qos)
+        chosen = places[part]
         if messages.seen_by(member.session):
             continue
         if qos:
-            some = messages.messages[part]
+            some = [messages.messages[place] for place in chosen]
             member.session.deliver(some, qos, retain, _identifiers(member), group.share)
-            count += len(some)
         elif member.session.connection is not None:
-            _send_once(messages, member.session.connection, retain, _identifiers(member), part)
-            count += len(range(len(messages))[part])
+            _send_once(messages, member.session.connection, retain, _identifiers(member), chosen)
+        else:
+            continue
+        count += len(chosen)
     return count

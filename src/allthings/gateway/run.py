@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +16,14 @@ from allthings.gateway.access import Credentials
 from allthings.gateway.audit import AuditTrail
 from allthings.gateway.broker import Broker
 from allthings.gateway.connection import Connection
-from allthings.gateway.elsewhere import follow_others
+from allthings.gateway.elsewhere import Elsewhere
 from allthings.gateway.flow import Lag, disk_free
 from allthings.gateway.following import Following
+from allthings.gateway.handover import Handover
 from allthings.gateway.keeper import Keeper
 from allthings.gateway.listeners import Listener, Listeners
+from allthings.gateway.shard import ALONE, Shard
+from allthings.gateway.shares import SHARES_NOTE
 from allthings.gateway.sockets import Poller
 from allthings.gateway.statistics import GatewayReport
 from allthings.log.errors import LogUnavailableError
@@ -38,7 +42,10 @@ async def run_gateway(
     listeners: Sequence[Listener],
     *,
     open_mode: bool = False,
-    source: str,
+    family: str = "gateway",
+    shard: Shard = ALONE,
+    handover: Sequence[socket.socket] = (),
+    keepalive_s_max: int = settings.KEEPALIVE_S_MAX,
     now_ns: Callable[[], int],
     disk: Path | None,
     disk_reserve_bytes: int,
@@ -47,19 +54,23 @@ async def run_gateway(
 ) -> None:
     """Serve MQTT on `listeners` until `stop`; then say goodbye to clients and append what is left.
 
+    `shard`: which one of several gateways of a family it is, and `handover` the sockets between them (first the one
+    from which it takes connections, then one to each of them).
     In open mode, or without a registry, anyone may do anything. `disk`: where the log's private server writes, None
     when it is elsewhere.
     """
     audit = AuditTrail(registry, now_ns)
-    broker = Broker(log, source, now_ns, Credentials(registry, open_mode=open_mode), audit)
+    source = shard.source(family)
+    broker = Broker(log, source, now_ns, Credentials(registry, open_mode=open_mode), audit, shard)
+    broker.keepalive_s_max = keepalive_s_max
     lag = Lag(lambda on: broker.hold("waiting for the historian", on))
-    keeper = Keeper(log, broker, source)
+    keeper = Keeper(log, broker, family)
     await keeper.load()
     async with asyncio.TaskGroup() as tasks:
         appending = tasks.create_task(broker.collector.run())
         beside = [
             tasks.create_task(keeper.run()),
-            tasks.create_task(follow_others(log, broker, source)),
+            tasks.create_task(Elsewhere(log, broker, family).follow()),
             tasks.create_task(system.publish(broker)),
             tasks.create_task(_follow_historian(log, lag)),
             tasks.create_task(_decide(broker, lag)),
@@ -76,6 +87,13 @@ async def run_gateway(
             beside.append(tasks.create_task(_watch_disk(broker, disk, disk_reserve_bytes)))
         poller = Poller(asyncio.get_running_loop())
         doors = Listeners(poller, listeners, lambda: Connection(broker))
+        if shard.count > 1:
+            beside += [
+                tasks.create_task(_hear_shares(log, broker)),
+                tasks.create_task(_tell_shares(log, broker)),
+            ]
+            broker.handover = Handover(shard, handover[0], handover[1:], poller, lambda: Connection(broker))
+            broker.handover.open()
         doors.open()
         beside.append(tasks.create_task(doors.follow_certificates()))
         ready()
@@ -89,6 +107,8 @@ async def run_gateway(
                 await keeper.keep()
         broker.refill.close()
         broker.deadlines.close()
+        if broker.handover is not None:
+            broker.handover.close()
         doors.close()
         poller.close()
         for task in (appending, *beside):
@@ -100,6 +120,24 @@ async def _follow_historian(log: Log, lag: Lag) -> None:
     loop = asyncio.get_running_loop()
     async for note in log.notes(HISTORIAN_NOTE):
         lag.told(int(note), loop.time())
+
+
+async def _hear_shares(log: Log, broker: Broker) -> None:
+    async for note in log.notes(SHARES_NOTE):
+        if broker.shares is not None:
+            broker.shares.hear(note)
+
+
+async def _tell_shares(log: Log, broker: Broker) -> None:
+    """Tell at once what has changed, and everything now and then for who has just started."""
+    loop = asyncio.get_running_loop()
+    told, told_s = b"", 0.0
+    while broker.shares is not None:
+        members = broker.shares.members()
+        if members != told or loop.time() - told_s > settings.SHARES_EVERY_S:
+            told, told_s = members, loop.time()
+            await log.publish_note(SHARES_NOTE, members)
+        await asyncio.sleep(settings.SHARES_LOOK_S)
 
 
 async def _decide(broker: Broker, lag: Lag) -> None:

@@ -58,8 +58,10 @@ class Session:
         #: Whether the log knows it, so that its end must be told.
         self.noted = False
         self.ended = False
-        #: What it has seen already when the log is read again: positions in blocks of this gateway, and of others.
+        #: What it has seen already when the log is read again: positions in blocks of the gateway that kept it
+        #: (`keeper`), and in all others.
         self.seen = (0, 0)
+        self.keeper = ""
         self._sessions = sessions
         self.waiting: deque[Delivery] = deque()
         self.waiting_bytes = 0

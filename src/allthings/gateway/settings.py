@@ -73,6 +73,9 @@ REFILL_BYTES_KEPT: Final = 32 * 1024 * 1024
 TOPIC_ALIASES_MAX: Final = 64
 #: How often changed sessions and retained messages are kept; a start replays what came after.
 KEEP_EVERY_S: Final = 5.0
+#: How often gateways look whether their shared subscriptions changed, and tell each other at the latest.
+SHARES_LOOK_S: Final = 0.02
+SHARES_EVERY_S: Final = 1.0
 #: How often `$SYS` topics are told.
 SYSTEM_EVERY_S: Final = 10.0
 RETAINED_MAX: Final = 1_000_000

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import secrets
 import zlib
-from typing import NamedTuple, Self
+from dataclasses import dataclass
+from typing import Self
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """Gateway `index` of `count`."""
 
     index: int
@@ -26,10 +28,9 @@ class Shard(NamedTuple):
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
-    @property
-    def source(self) -> str:
-        """The word under which it appends to the log."""
-        return source_of(self.index)
+    def source(self, family: str) -> str:
+        """The word under which it appends to the log; `family` is that of the first one."""
+        return f"{family}-{self.index}" if self.index else family
 
     def owner(self, client: str) -> int:
         """The gateway that a client belongs to."""
@@ -49,6 +50,7 @@ class Shard(NamedTuple):
 ALONE = Shard(0, 1)
 
 
-def source_of(index: int) -> str:
-    """The word under which gateway `index` appends to the log."""
-    return f"gateway-{index}" if index else "gateway"
+def is_gateway(family: str, source: str) -> bool:
+    """Whether a block was appended by one of the family's gateways, also when they were more or fewer."""
+    head, _, number = source.rpartition("-")
+    return source == family or (head == family and number.isdigit())

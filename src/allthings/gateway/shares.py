@@ -7,8 +7,7 @@ other how many members they have; who gets a message that its members have left 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 #: The note on which gateways tell their members.
 SHARES_NOTE: Final = "gateway.shares"
-_TELL_EVERY_S: Final = 1.0
 #: A gateway with more members than this counts as one with so many.
 _WEIGHT_MAX: Final = 64
 
@@ -38,21 +36,19 @@ class Told(msgspec.Struct, frozen=True, array_like=True):
     """What a gateway says of its shared subscriptions."""
 
     index: int
-    members: dict[str, tuple[int, int]]
+    members: dict[str, Members]
 
 
 class Shares:
-    """What this gateway knows of the others' members. `tell` sends a note to them."""
+    """What this gateway knows of the others' members."""
 
-    def __init__(self, shard: Shard, routing: Routing, tell: Callable[[bytes], None]) -> None:
+    def __init__(self, shard: Shard, routing: Routing) -> None:
         self._shard = shard
         self._routing = routing
-        self._tell = tell
         self._others: dict[int, dict[str, Members]] = {}
         # Filters of which others have members: key and value are the whole filter.
         self._tree: SubscriptionTree[str] = SubscriptionTree()
         self._turns: dict[str, int] = {}
-        self._last = b""
 
     def __bool__(self) -> bool:
         return len(self._tree) > 0
@@ -62,23 +58,17 @@ class Shares:
         told = msgspec.msgpack.decode(data, type=Told)
         if told.index == self._shard.index:
             return
-        self._others[told.index] = {share: Members(*counts) for share, counts in told.members.items()}
+        self._others[told.index] = told.members
         known = {share for members in self._others.values() for share in members}
         self._turns = {share: self._turns.get(share, 0) for share in known}
         self._tree = SubscriptionTree()
         for share in known:
             self._tree.add(split_share(share)[1], share, share)
 
-    def say(self) -> None:
-        """Tell the others how many members there are here."""
-        members = {share: tuple(self._here(share)) for share in self._routing.groups}
-        self._tell(msgspec.msgpack.encode(Told(self._shard.index, members)))
-
-    async def run(self) -> None:
-        """Tell the others again and again, for who has just started."""
-        while True:
-            self.say()
-            await asyncio.sleep(_TELL_EVERY_S)
+    def members(self) -> bytes:
+        """How many members there are here, for the others."""
+        members = {share: self._here(share) for share in self._routing.groups}
+        return msgspec.msgpack.encode(Told(self._shard.index, members))
 
     def _here(self, share: str) -> Members:
         group = self._routing.groups.get(share)
@@ -117,7 +107,9 @@ class Shares:
         everywhere = {self._shard.index: self._here(share)}
         everywhere |= {index: members[share] for index, members in self._others.items() if share in members}
         for kind in (0, 1):
-            slots = [index for index, counts in sorted(everywhere.items()) for _ in range(min(counts[kind], _WEIGHT_MAX))]
+            slots = [
+                index for index, counts in sorted(everywhere.items()) for _ in range(min(counts[kind], _WEIGHT_MAX))
+            ]
             if slots:
                 return slots
         return []

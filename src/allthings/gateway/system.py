@@ -60,6 +60,6 @@ async def publish(broker: Broker) -> None:
             told[name] = value
             topic, now_ns = PREFIX + name, broker.sessions.now_ns()
             broker.system.keep(topic, RetainedMessage(value.encode(), 0, None, now_ns, 0))
-            _tell(broker, Messages(topic, [value.encode()], 0, False, None, _POSITION, now_ns, False), topic)
+            _tell(broker, Messages(topic, [value.encode()], 0, False, None, _POSITION, now_ns, ""), topic)
         broker.flush()
         await asyncio.sleep(settings.SYSTEM_EVERY_S)

@@ -274,6 +274,11 @@ class TlsTransport(asyncio.Protocol):
         self._flush()
         self._below.close()
 
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+        """Whom to tell from now on. It is not told that the connection was made."""
+        self._inner = protocol
+        self._received = protocol.data_received
+
     def close_gently(self) -> None:
         """As `close`: the client's TLS layer tells it what came before close_notify."""
         self.close()

@@ -12,12 +12,14 @@ from allthings.log import block
 class Entry:
     """A block as it stands in the log."""
 
-    __slots__ = ("__dict__", "data", "sequence", "source", "stored_ns")
+    __slots__ = ("__dict__", "data", "retained", "sequence", "source", "stored_ns")
 
-    def __init__(self, sequence: int, data: bytes, stored_ns: int, source: str = "") -> None:
+    def __init__(self, sequence: int, data: bytes, stored_ns: int, source: str = "", *, retained: bool = True) -> None:
         self.sequence = sequence
         #: The word that names who appended it.
         self.source = source
+        #: Whether messages of it may be retained ones.
+        self.retained = retained
         self.data = data
         self.stored_ns = stored_ns
 

@@ -123,7 +123,9 @@ class Reader:
         sequence, stored_ns = int(tokens[5 + offset]), int(tokens[7 + offset])
         self._outstanding -= 1
         if sequence > self._seen():
-            self._arrived.append(Entry(sequence, message.data, stored_ns, settings.source_of(message.subject)))
+            source = settings.source_of(message.subject)
+            retained = not headers or headers.get(settings.RETAINED) != "0"
+            self._arrived.append(Entry(sequence, message.data, stored_ns, source, retained=retained))
         self._wake.set()
 
     def _seen(self) -> int:

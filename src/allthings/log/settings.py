@@ -7,6 +7,8 @@ from typing import Final
 STREAM: Final = "allthings"
 SUBJECT: Final = "allthings.blocks"
 POSITIONS_BUCKET: Final = "allthings-positions"
+#: The header of a block that has no retained message: `0`.
+RETAINED: Final = "Allthings-Retained"
 TABLES: Final = "allthings-table"
 NOTES: Final = "allthings.notes"
 

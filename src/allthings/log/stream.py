@@ -30,6 +30,9 @@ from allthings.log.table import Table
 
 __all__ = ["Appending", "Entry", "Log", "LogStatus"]
 
+#: JetStream's headers: a block is stored once by its identity, and only behind the one that is expected.
+_IDENTITY = "Nats-Msg-Id"
+_EXPECTED = "Nats-Expected-Last-Msg-Id"
 #: JetStream's error code for a last message that is not the expected one.
 _WRONG_LAST_ID = 10070
 #: JetStream's error codes for "no room": maximum bytes, maximum messages, resources, storage.
@@ -157,33 +160,45 @@ class Log:
         `source` is a word that names who appends (a gateway, the web). Tries once; raises LogUnavailableError, after
         which it is not known whether the block was stored.
         """
-        return await self._append(data, source, next(self._ids))
+        return await self._append(data, source, {_IDENTITY: next(self._ids)})
 
     async def append_surely(self, data: bytes, source: str, *, on_trouble: Callable[[str], None]) -> int:
         """Append one block, again and again until the log has it; it is stored once however often it was sent.
 
         `on_trouble` is told each failure. Cancel the call to give up.
         """
-        return await self._append_surely(data, source, next(self._ids), None, on_trouble)
+        return await self._append_surely(data, source, {_IDENTITY: next(self._ids)}, None, on_trouble)
 
     def begin_append(
-        self, data: bytes, source: str, *, behind: Appending | None, on_trouble: Callable[[str], None]
+        self,
+        data: bytes,
+        source: str,
+        *,
+        behind: Appending | None,
+        on_trouble: Callable[[str], None],
+        retained: bool = True,
     ) -> Appending:
         """Begin to append a block while the one before it (`behind`) may still be on its way to the disk.
 
         It is appended again and again until the log has it, and stored once however often it was sent. It is never
         stored before `behind`: the server is told what it must have stored last. `on_trouble` is told each failure.
+        `retained` False: no message of it is retained, which readers learn without reading it.
         """
-        identity = next(self._ids)
-        surely = self._append_surely(data, source, identity, behind, on_trouble)
-        return Appending(identity, asyncio.create_task(surely, name="append"))
+        headers = {_IDENTITY: next(self._ids)} if retained else {_IDENTITY: next(self._ids), settings.RETAINED: "0"}
+        surely = self._append_surely(data, source, headers, behind, on_trouble)
+        return Appending(headers[_IDENTITY], asyncio.create_task(surely, name="append"))
 
     async def _append_surely(
-        self, data: bytes, source: str, identity: str, behind: Appending | None, on_trouble: Callable[[str], None]
+        self,
+        data: bytes,
+        source: str,
+        headers: dict[str, str],
+        behind: Appending | None,
+        on_trouble: Callable[[str], None],
     ) -> int:
         if behind is not None and not behind.stored.done():
             try:
-                return await self._append(data, source, identity, behind.identity)
+                return await self._append(data, source, {**headers, _EXPECTED: behind.identity})
             except LogUnavailableError as error:
                 # The one before it was not stored, or somebody else appended between the two.
                 if not isinstance(error, LogOrderError):
@@ -192,16 +207,13 @@ class Log:
         pause_s = 0.02
         while True:
             try:
-                return await self._append(data, source, identity)
+                return await self._append(data, source, headers)
             except LogUnavailableError as error:
                 on_trouble(error.detail)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, 0.5)
 
-    async def _append(self, data: bytes, source: str, identity: str, behind: str = "") -> int:
-        headers = {"Nats-Msg-Id": identity}
-        if behind:
-            headers["Nats-Expected-Last-Msg-Id"] = behind
+    async def _append(self, data: bytes, source: str, headers: dict[str, str]) -> int:
         try:
             answer = await self._js.publish(f"{settings.SUBJECT}.{source}", data, headers=headers)
         except nats.js.errors.APIError as error:

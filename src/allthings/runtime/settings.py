@@ -46,7 +46,7 @@ SETTINGS: Final = (
     Setting("tls_client_ca", str, "", "Authorities (PEM, with revocation lists) of clients that show certificates."),
     Setting("proxy_protocol", str, "", "Proxies that send a PROXY v2 header: addresses or networks, commas between."),
     Setting("gateways", int, 1, "Gateway processes that serve MQTT together as one broker.", 1, 64),
-    Setting("keepalive_max_s", int, 3600, "The longest keep-alive of MQTT 5 clients, and that of who has none.", 5, 65535),
+    Setting("keepalive_max_s", int, 3600, "The longest keep-alive of MQTT 5 clients; also for who has none.", 5, 65535),
     Setting("open", bool, False, "No authentication. Loopback only."),
     Setting("nats", str, "", "Join this NATS (nats://host:4222) instead of starting a private one.", secret=True),
     Setting("nats_replicas", int, 1, "Replicas of the log in a NATS cluster.", 1, 5),
@@ -83,6 +83,8 @@ class Settings:
     tls_key: str
     tls_client_ca: str
     proxy_protocol: str
+    gateways: int
+    keepalive_max_s: int
     open: bool
     nats: str
     nats_replicas: int

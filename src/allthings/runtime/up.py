@@ -73,8 +73,13 @@ class _Supervisor:
             loop.add_signal_handler(number, self._stop.set)
         nats_url = self._settings.nats or self._start_nats()
         roles = [
-            *(self._add(self._gateway(nats_url, Shard(index, len(self._handover)))) for index in range(len(self._handover))),
-            self._add(self._role("platform", "platform", nats_url, self._opened, listening.OF_PLATFORM, stop_within_s=4)),
+            *(
+                self._add(self._gateway(nats_url, Shard(index, len(self._handover))))
+                for index in range(len(self._handover))
+            ),
+            self._add(
+                self._role("platform", "platform", nats_url, self._opened, listening.OF_PLATFORM, stop_within_s=4)
+            ),
         ]
         tasks = [asyncio.create_task(child.run()) for child in self._children]
         ready = asyncio.create_task(self._tell_when_ready(roles, tasks))
