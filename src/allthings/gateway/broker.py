@@ -11,7 +11,7 @@ from allthings.gateway import settings
 from allthings.gateway.access import Credentials, Principal
 from allthings.gateway.admission import Admission, Refusal
 from allthings.gateway.audit import AuditTrail
-from allthings.gateway.changes import Opened, Subscribed, Taken, Unsubscribed
+from allthings.gateway.changes import Subscribed, Taken, Unsubscribed
 from allthings.gateway.collector import Collector, Run
 from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
@@ -101,6 +101,9 @@ class Broker:
     def closed(self, connection: Connection) -> None:
         """A socket is gone: its session may stay, its will is due if it did not say goodbye."""
         self.connections.discard(connection)
+        self._leave(connection)
+
+    def _leave(self, connection: Connection) -> None:
         if connection.quota is not None:
             connection.quota.close()
         if self.clients.get(connection.client) is connection:
@@ -125,6 +128,10 @@ class Broker:
             connection.refuse(*found)
             return
         client = packet.client_id or f"auto-{secrets.token_hex(8)}"
+        if len(client.encode()) > settings.CLIENT_BYTES_MAX:
+            why = f"a client id of more than {settings.CLIENT_BYTES_MAX} bytes"
+            connection.refuse(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, why)
+            return
         if not self.credentials.open:
             found.bind(self.credentials.rules, client)
         connection.principal = principal = found
@@ -146,7 +153,9 @@ class Broker:
             return
         other = self.clients.get(client)
         if other is not None:
-            other.refuse(ReasonCode.SESSION_TAKEN_OVER, "another connection uses this client id")
+            # A CONNACK has no "session taken over" (MQTT 5 section 3.2.2.2).
+            reason = ReasonCode.SESSION_TAKEN_OVER if other.up else ReasonCode.SERVER_BUSY
+            other.refuse(reason, "another connection uses this client id")
         self.clients[client] = connection
         connection.client = client
         expiry_s = 0 if packet.clean_start else NEVER_S
@@ -233,9 +242,9 @@ class Broker:
         self.statistics.refusals += 1
         _LOGGER.info("client %r at %s: %s (0x%02x)", connection.client, connection.address, why, reason)
         self.deadlines.at(self._loop.time() + _CLOSE_WITHIN_S, connection.abort)
-        if reason == ReasonCode.SESSION_TAKEN_OVER:
-            # The newcomer has the name now; what the old connection had ends at once.
-            self.closed(connection)
+        # What it had ends at once: another connection may have its name now, and what comes for it must not pile up
+        # while it is slow to close.
+        self._leave(connection)
 
     def left(self, connection: Connection, packet: Disconnect) -> None:
         """DISCONNECT: without a will unless it asks for it, and perhaps with another expiry."""
@@ -246,8 +255,7 @@ class Broker:
         if expiry_s is not None and expiry_s != session.expiry_s:
             if not session.expiry_s:
                 raise ProtocolError("DISCONNECT gives a session an expiry that had none", "MQTT 5 section 3.14.2.2.2")
-            session.expiry_s = min(expiry_s, settings.SESSION_EXPIRY_S_MAX)
-            self.collector.change(Opened(session.client, session.owner, session.expiry_s, clean=False))
+            self.sessions.set_expiry(session, expiry_s)
         if packet.reason_code == ReasonCode.NORMAL_DISCONNECTION:
             session.will = None
 
@@ -423,14 +431,15 @@ class Broker:
                 new = self.routing.add(topic_filter, subscription)
                 session.filters[topic_filter] = subscription
                 session.dirty = True
+                wanted = request.retain_handling == 0 or (request.retain_handling == 1 and new)
                 if session.durable:
                     self.collector.change(
                         Subscribed(
                             *(session.client, topic_filter, request.qos, request.no_local),
-                            *(request.retain_as_published, identifier),
+                            *(request.retain_as_published, identifier, wanted),
                         )
                     )
-                if request.retain_handling == 0 or (request.retain_handling == 1 and new):
+                if wanted:
                     retained.append(request)
             reasons.append(reason)
 
@@ -450,6 +459,8 @@ class Broker:
             check_topic_filter(topic_filter)
         except ProtocolError as error:
             return error.reason
+        if len(topic_filter.encode()) > settings.TOPIC_BYTES_MAX:
+            return ReasonCode.TOPIC_FILTER_INVALID
         if not connection.principal.may_subscribe(split_share(topic_filter)[1]):
             why = f"{connection.principal.name or 'anyone'} may not subscribe to all of {topic_filter}"
             self.audit.refused(connection, "subscribe-refused", topic_filter, why)

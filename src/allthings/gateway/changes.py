@@ -31,6 +31,8 @@ class Subscribed(msgspec.Struct, frozen=True, tag="sub", array_like=True):
     no_local: bool
     retain_as_published: bool
     identifier: int
+    #: Whether the client gets what is retained.
+    retained: bool = False
 
 
 class Unsubscribed(msgspec.Struct, frozen=True, tag="unsub", array_like=True):
@@ -51,11 +53,15 @@ class Released(msgspec.Struct, frozen=True, tag="rel", array_like=True):
 
 
 class Claimed(msgspec.Struct, frozen=True, tag="out", array_like=True):
-    """The message at `position` goes to the client with QoS 2 and this identifier, and with no other."""
+    """The message at `position` goes to the client with QoS 2 and this identifier, and with no other.
+
+    `share`: the shared subscription that chose the client; then it goes to nobody else of that.
+    """
 
     client: str
     packet_id: int
     position: int
+    share: str = ""
 
 
 class Received(msgspec.Struct, frozen=True, tag="rec", array_like=True):
@@ -92,9 +98,14 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[Change])
 
 
-def encode(changes: list[Change]) -> bytes:
+def encode_one(change: Change) -> bytes:
+    """One change, for `encode`."""
+    return _ENCODER.encode(change)
+
+
+def encode(changes: list[bytes]) -> bytes:
     """Changes as they stand in a block (log.block.with_changes)."""
-    return _ENCODER.encode(changes)
+    return _ENCODER.encode([msgspec.Raw(change) for change in changes])
 
 
 def decode(data: bytes) -> list[Change]:

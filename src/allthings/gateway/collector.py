@@ -59,8 +59,8 @@ class _Gathering:
         self.runs: list[Run] = []
         #: PUBACK packets, as one string for each connection: bytes cost the garbage collector nothing.
         self.acknowledgements: dict[Publisher, bytes] = {}
-        #: Changes of sessions, each with the row of the message that it belongs to or follows.
-        self.changes: list[tuple[int, Change]] = []
+        #: Changes of sessions, encoded, each with the row of the message that it belongs to or follows.
+        self.changes: list[tuple[int, bytes]] = []
         self.then: list[Callable[[], None]] = []
         self.messages = 0
         self.bytes = 0
@@ -201,8 +201,10 @@ class Collector:
     def change(self, change: Change) -> None:
         """Store a change of a session together with the message that was taken last."""
         gathering = self._gathering
-        gathering.changes.append((max(0, gathering.messages - 1), change))
-        self._wake.set()
+        encoded = changes.encode_one(change)
+        gathering.changes.append((max(0, gathering.messages - 1), encoded))
+        gathering.bytes += len(encoded)
+        self._grown()
 
     def then(self, call: Callable[[], None]) -> None:
         """Call it when everything that was taken until now is on disk and has been handed on."""
@@ -314,6 +316,9 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
     All acknowledgements go with the last: they mean "all on disk".
     """
     parts = [_Gathering()]
+    beside = [0] * (gathering.messages + 1)
+    for row, change in gathering.changes:
+        beside[row] += len(change)
     at = 0
     for topic, client, flags, properties, count, publisher in gathering.runs:
         left = count
@@ -329,7 +334,7 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
             ):
                 payload = gathering.payloads[at]
                 payloads.append(payload)
-                part.bytes += len(payload) + len(topic)
+                part.bytes += len(payload) + len(topic) + beside[at]
                 at += 1
                 left -= 1
             if payloads:
@@ -338,18 +343,31 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
                 part.messages += len(payloads)
             if left:
                 parts.append(_Gathering())
+    parts = _divide_changes(gathering.changes, parts)
     parts[-1].acknowledgements = gathering.acknowledgements
     parts[-1].then = gathering.then
-    _divide_changes(gathering.changes, parts)
     return parts
 
 
-def _divide_changes(pending: list[tuple[int, Change]], parts: list[_Gathering]) -> None:
-    """A change that says that a message was taken must be in the same block as the message."""
+def _divide_changes(pending: list[tuple[int, bytes]], parts: list[_Gathering]) -> list[_Gathering]:
+    """The first change at a row may say that its message was taken: it must be in the same block as the message.
+
+    What else belongs to a row follows in blocks of its own if it is too much.
+    """
+    divided: list[_Gathering] = []
     before = at = 0
     for part in parts:
+        divided.append(part)
         end = before + part.messages
+        size, row = 0, -1
         while at < len(pending) and (pending[at][0] < end or part is parts[-1]):
-            part.changes.append((pending[at][0] - before, pending[at][1]))
+            further = row == pending[at][0]
+            row, change = pending[at]
+            if further and size + len(change) > settings.BLOCK_BYTES_MAX:
+                divided.append(_Gathering())
+                size = 0
+            divided[-1].changes.append((max(0, row - before), change))
+            size += len(change)
             at += 1
         before = end
+    return divided

@@ -75,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._plain: _Plain | None = None
         self._state = "new"
         self._write_paused = False
+        self._unread = False
         self._problem_information = True
         self.version: Version = V3
         self.v5 = False
@@ -120,6 +121,16 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_paused = False
+        if self._unread and self._state == "up":
+            self._unread = False
+            self.hold_reading(self._broker.holding)
+        if self.session is not None and self.session.connection is self:
+            self.session.pump()
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client does not read what it has been sent already."""
+        return self._write_paused
 
     def hold_reading(self, held: bool) -> None:
         """Let the device wait (TCP's flow control), or go on."""
@@ -132,6 +143,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard = self._time()
+        if self._write_paused and self._transport.get_write_buffer_size() > settings.UNREAD_BYTES_MAX:
+            # Not even our answers are read: no more questions.
+            self._unread = True
+            self.hold_reading(True)
         if self.quota is not None and self.quota.takes(data):
             return
         plain = self._plain
@@ -378,11 +393,16 @@ class Connection(asyncio.Protocol):
 
     def deliver_aliased(self, messages: list[Message], retain: bool, identifiers: tuple[int, ...], now_ns: int) -> None:
         """QoS 0 to a client that offers topic aliases."""
+        if self._write_paused or self._state != "up":
+            # Before an alias is given: the client would not learn it.
+            self.dropped += len(messages)
+            return
         packets = []
         for message in messages:
             properties = wire_properties(message, identifiers, now_ns)
             packets.append(self.encode(message, 0, retain, False, 0, properties))
-        self.deliver_once([packet for packet in packets if packet])
+        self.dropped += packets.count(b"")
+        self.push(b"".join(packets))
 
     def encode(self, message: Message, qos: int, retain: bool, dup: bool, packet_id: int, properties: bytes) -> bytes:
         """A PUBLISH as this client takes it; nothing if it is larger than that (MQTT 5 section 3.1.2.11.4)."""
@@ -400,7 +420,9 @@ class Connection(asyncio.Protocol):
         else:
             return data
         properties += b"\x23" + alias.to_bytes(2)
-        return encode_publish(topic, payload, qos, retain, dup, packet_id, properties, version)
+        aliased = encode_publish(topic, payload, qos, retain, dup, packet_id, properties, version)
+        # An alias for a topic of one letter is longer than the topic.
+        return aliased if len(aliased) <= self.outgoing_bytes_max else data
 
     def explained(self, why: str) -> Properties:
         """A reason string, unless the client wants none [MQTT-3.1.2-29] or takes only small packets [MQTT-3.4.2-2]."""

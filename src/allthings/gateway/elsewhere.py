@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from allthings.gateway.keeper import route_batch
+from allthings.gateway.replay import route_batch
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError
 

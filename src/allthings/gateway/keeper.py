@@ -10,42 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from array import array
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
-import pyarrow as pa
 
 from allthings.gateway import settings
-from allthings.gateway.changes import (
-    Change,
-    Claimed,
-    Ended,
-    Opened,
-    Received,
-    Refused,
-    Released,
-    Subscribed,
-    Taken,
-    Unsubscribed,
-    WillDone,
-    WillWaits,
-    decode,
-)
-from allthings.gateway.messages import Delivery, Message
+from allthings.gateway.kept import RETAINED, SESSION, KeptRetained, encode_session
+from allthings.gateway.replay import Replay
 from allthings.gateway.retained import RetainedMessage, row_of
-from allthings.gateway.session import Session, Subscription
-from allthings.log import block
 from allthings.log.errors import LogUnavailableError
 from allthings.log.table import key_of
-from allthings.mqtt.outbox import Stage
-from allthings.mqtt.packets import Publish
 
 if TYPE_CHECKING:
     from allthings.gateway.broker import Broker
-    from allthings.log.entry import Entry
     from allthings.log.stream import Log
     from allthings.log.table import Table
 
@@ -53,60 +30,6 @@ _LOGGER = logging.getLogger(__name__)
 #: A retained message as large as this has a row of its own.
 _OWN_ROW_BYTES: Final = 16 * 1024
 _PUTS_AT_ONCE: Final = 16
-
-
-class KeptFlight(msgspec.Struct, frozen=True, array_like=True):
-    packet_id: int
-    qos: int
-    stage: int
-    position: int
-    retain: bool
-    share: str
-
-
-class KeptDelivery(msgspec.Struct, frozen=True, array_like=True):
-    """A message that waits and has no place in the log."""
-
-    topic: bytes
-    payload: bytes
-    properties: bytes
-    expires_ns: int
-    qos: int
-    retain: bool
-
-
-class KeptSession(msgspec.Struct, frozen=True, array_like=True):
-    """A session as it stood when these blocks of this gateway and of others had been handed on."""
-
-    client: str
-    owner: str
-    sequence: int
-    followed: int
-    expiry_s: int
-    left_ns: int
-    subscriptions: list[tuple[str, int, bool, bool, int]]
-    flights: list[KeptFlight]
-    inbox: list[int]
-    positions: bytes
-    options: bytes
-    elsewhere: list[KeptDelivery]
-    will: Publish | None
-    will_due_ns: int
-    dropped: int
-    expired: int
-
-
-class KeptRetained(msgspec.Struct, frozen=True, array_like=True):
-    topic: str
-    payload: bytes
-    qos: int
-    properties: bytes | None
-    received_ns: int
-    position: int
-
-
-_SESSION = msgspec.msgpack.Decoder(KeptSession)
-_RETAINED = msgspec.msgpack.Decoder(list[KeptRetained])
 
 
 class Keeper:
@@ -122,8 +45,7 @@ class Keeper:
         self._replayed = 0
         #: Topics of retained messages that have a row of their own.
         self._own_rows: set[str] = set()
-        #: Flights whose messages still have to be read from the log, by position.
-        self._claims: dict[int, list[tuple[Session, int]]] = defaultdict(list)
+        self._keeping = asyncio.Lock()
 
     # Load
 
@@ -134,7 +56,7 @@ class Keeper:
         self._retained = await self._log.table("retained")
         async for key, value in self._retained.rows():
             try:
-                for kept in _RETAINED.decode(value):
+                for kept in RETAINED.decode(value):
                     if key.startswith("own-"):
                         self._own_rows.add(kept.topic)
                     self._broker.retained.keep(
@@ -144,26 +66,17 @@ class Keeper:
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the retained messages is damaged and left out: %s", key, error)
         self._broker.retained.dirty.clear()
+        self._replayed = await self._log.position(self._name)
+        replay = Replay(self._broker, self._source, self._replayed)
         async for key, value in self._sessions.rows():
             try:
-                self._restore(_SESSION.decode(value))
+                replay.session(SESSION.decode(value))
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the sessions is damaged and left out: %s", key, error)
-        self._replayed = await self._log.position(self._name)
-        status = await self._log.status()
-        blocks = 0
-        if self._replayed < status.last:
-            stop = asyncio.Event()
-            async for entries in self._log.read(max(self._replayed, status.first - 1), stop=stop):
-                for entry in entries:
-                    self._replay(entry)
-                    blocks += 1
-                self._replayed = entries[-1].sequence
-                if self._replayed >= status.last:
-                    break
+        blocks = await self._replay_log(replay)
         self._broker.collector.sequence = self._broker.followed = self._replayed
-        await self._fetch_claims()
-        self._settle()
+        await replay.fetch_claims()
+        replay.settle()
         sessions = self._broker.sessions.by_client
         if sessions or blocks or self._broker.retained:
             _LOGGER.info(
@@ -171,151 +84,25 @@ class Keeper:
                 *(len(sessions), len(self._broker.retained), blocks, time.monotonic() - started),
             )
 
-    def _restore(self, kept: KeptSession) -> None:
-        session = Session(kept.client, kept.owner, kept.expiry_s, self._broker.sessions)
-        session.seen = (block.position(kept.sequence + 1, 0) - 1, block.position(kept.followed + 1, 0) - 1)
-        session.left_ns, session.will, session.will_due_ns = kept.left_ns, kept.will, kept.will_due_ns
-        session.dropped, session.expired = kept.dropped, kept.expired
-        session.dirty = False
-        for topic_filter, qos, no_local, as_published, identifier in kept.subscriptions:
-            self._subscribe(session, topic_filter, qos, no_local, as_published, identifier)
-        session.inbox = dict.fromkeys(kept.inbox, True)
-        for flight in kept.flights:
-            self._claim(session, flight.packet_id, flight.qos, flight.position, flight.retain, Stage(flight.stage))
-        session.spilled = array("Q", kept.positions)
-        session.spilled_options = bytearray(kept.options)
-        for each in kept.elsewhere:
-            message = Message(each.topic, each.payload, each.properties, each.expires_ns, 0)
-            session.queue(Delivery(message, each.qos, each.retain))
-        self._broker.sessions.by_client[kept.client] = session
-
-    def _subscribe(
-        self, session: Session, topic_filter: str, qos: int, no_local: bool, as_published: bool, identifier: int
-    ) -> None:
-        subscription = Subscription(session, qos, no_local, as_published, identifier)
-        session.filters[topic_filter] = subscription
-        self._broker.routing.add(topic_filter, subscription)
-
-    def _claim(self, session: Session, packet_id: int, qos: int, position: int, retain: bool, stage: Stage) -> None:
-        """A flight whose message is read later; until then an empty one stands for it."""
-        message = Message(b"", b"", b"", 0, position)
-        before = session.outbox.restore(packet_id, Delivery(message, qos, retain), qos, stage)
-        if before is not None and before.message.position:
-            # A message of QoS 1 that may or may not have arrived had this identifier: it waits again.
-            session.spilled.insert(0, before.message.position)
-            session.spilled_options[:0] = bytes((before.qos | before.retain << 2,))
-        if stage >= Stage.RECEIVED:
-            session.outbox.received(packet_id, Stage.RELEASED)
-        elif not position:
-            session.outbox.drop(packet_id)
-        else:
-            self._claims[position].append((session, packet_id))
-
-    # Replay
-
-    def _replay(self, entry: Entry) -> None:
-        try:
-            batch = entry.batch
-        except pa.ArrowInvalid as error:
-            _LOGGER.error("block %d is damaged; its messages reach no session: %s", entry.sequence, error)
-            return
-        if block.is_readings(batch):
-            return
-        route_batch(self._broker, batch, entry.sequence, followed=entry.source != self._source)
-        try:
-            changes = decode(block.changes(batch))
-        except msgspec.DecodeError as error:
-            _LOGGER.error("block %d has damaged changes of sessions: %s", entry.sequence, error)
-            return
-        if entry.source == self._source:
-            position = block.position(entry.sequence, 0)
-            for change in changes:
-                self._apply(change, position)
-
-    def _apply(self, change: Change, position: int) -> None:
-        sessions = self._broker.sessions
-        session = sessions.by_client.get(change.client)
-        if session is not None and session.seen[0] >= position:
-            return
-        if isinstance(change, Opened):
-            if session is None or change.clean:
-                if session is not None:
-                    self._forget(session)
-                session = sessions.by_client[change.client] = Session(
-                    change.client, change.owner, change.expiry_s, sessions
-                )
-            session.expiry_s, session.will_due_ns, session.will = change.expiry_s, 0, None
-            session.left_ns = 0
-        if session is None:
-            return
-        session.dirty = True
-        match change:
-            case Ended():
-                self._forget(session)
-            case Subscribed():
-                self._subscribe(
-                    *(session, change.topic_filter, change.qos, change.no_local),
-                    *(change.retain_as_published, change.identifier),
-                )
-            case Unsubscribed():
-                session.filters.pop(change.topic_filter, None)
-                self._broker.routing.remove(change.topic_filter, session)
-            case Taken():
-                session.inbox[change.packet_id] = True
-            case Released():
-                session.inbox.pop(change.packet_id, None)
-            case Claimed():
-                retain = session.unqueue(change.position)
-                self._claim(session, change.packet_id, 2, change.position, retain, Stage.SENT)
-            case Received():
-                session.outbox.received(change.packet_id, Stage.RELEASED)
-            case Refused():
-                session.outbox.drop(change.packet_id)
-            case WillWaits():
-                session.will, session.will_due_ns = change.will, change.due_ns
-            case WillDone():
-                session.will, session.will_due_ns = None, 0
-
-    def _forget(self, session: Session) -> None:
-        session.ended = True
-        del self._broker.sessions.by_client[session.client]
-        self._broker.sessions.gone.add(session.client)
-        for topic_filter in session.filters:
-            self._broker.routing.remove(topic_filter, session)
-
-    async def _fetch_claims(self) -> None:
-        """Read the messages that were in flight."""
-        claims = {
-            position: [
-                (session, packet_id)
-                for session, packet_id in claimed
-                if not session.ended and (flight := session.outbox.flights.get(packet_id)) and flight.item
-            ]
-            for position, claimed in sorted(self._claims.items())
-        }
-        found = await self._broker.refill.fetch([position for position, claimed in claims.items() if claimed])
-        for position, claimed in claims.items():
-            message = found.get(position)
-            for session, packet_id in claimed:
-                flight = session.outbox.flights[packet_id]
-                if message is None or flight.item is None:
-                    session.outbox.drop(packet_id)
-                    session.expired += 1
-                else:
-                    flight.item = flight.item._replace(message=message)
-        self._claims.clear()
-
-    def _settle(self) -> None:
-        """All clients are away; sessions that were there until the crash are away from now on."""
-        sessions = self._broker.sessions
-        for session in tuple(sessions.by_client.values()):
-            if not session.durable:
-                self._forget(session)
-                continue
-            if not session.left_ns:
-                session.left_ns = sessions.now_ns()
-                session.dirty = True
-            sessions.watch(session)
+    async def _replay_log(self, replay: Replay) -> int:
+        """Read what came after sessions were last kept; returns the number of blocks."""
+        status = await self._log.status()
+        blocks = 0
+        after = max(self._replayed, status.first - 1)
+        if after > self._replayed > 0:
+            _LOGGER.error("blocks %d to %d are not in the log any more: sessions miss them", self._replayed + 1, after)
+        self._replayed = after
+        if after >= status.last:
+            return 0
+        stop = asyncio.Event()
+        async for entries in self._log.read(after, stop=stop):
+            for entry in entries:
+                replay.block(entry)
+                blocks += 1
+            self._replayed = entries[-1].sequence
+            if self._replayed >= status.last:
+                break
+        return blocks
 
     # Keep
 
@@ -334,10 +121,16 @@ class Keeper:
 
     async def keep(self) -> None:
         """Keep what changed since the last time. Raises LogUnavailableError, then it is tried again."""
+        # One after the other: what an earlier one has not written yet must not replace what a later one writes.
+        async with self._keeping:
+            await self._keep()
+
+    async def _keep(self) -> None:
         broker = self._broker
         sequence = min(broker.collector.sequence, broker.followed)
         if sequence == self._replayed and not broker.retained.dirty:
             return
+        stood = (broker.collector.sequence, broker.followed)
         limit = asyncio.Semaphore(_PUTS_AT_ONCE)
 
         async def put(table: Table, key: str, value: bytes) -> None:
@@ -347,15 +140,16 @@ class Keeper:
         topics, broker.retained.dirty = broker.retained.dirty, set()
         gone, broker.sessions.gone = broker.sessions.gone, set()
         dirty = [session for session in broker.sessions.by_client.values() if session.dirty and session.durable]
+        gone -= {session.client for session in dirty}
         try:
             async with asyncio.TaskGroup() as tasks:
                 for key, value in self._retained_rows(topics):
                     tasks.create_task(put(self._retained, key, value))
-                for client in gone - broker.sessions.by_client.keys():
+                for client in gone:
                     tasks.create_task(put(self._sessions, key_of(client), b""))
                 for session in dirty:
                     session.dirty = False
-                    tasks.create_task(put(self._sessions, key_of(session.client), self._kept(session)))
+                    tasks.create_task(put(self._sessions, key_of(session.client), encode_session(session, *stood)))
             await self._log.save_position(self._name, sequence)
         except* LogUnavailableError as errors:
             broker.retained.dirty |= topics
@@ -364,53 +158,6 @@ class Keeper:
                 session.dirty = True
             raise errors.exceptions[0] from None
         self._replayed = sequence
-
-    def _kept(self, session: Session) -> bytes:
-        positions, options, elsewhere = array("Q"), bytearray(), []
-        for delivery in session.waiting:
-            message = delivery.message
-            if message.position:
-                positions.append(message.position)
-                options.append(delivery.qos | delivery.retain << 2)
-            else:
-                elsewhere.append(
-                    KeptDelivery(
-                        *(message.topic, message.payload, message.properties, message.expires_ns),
-                        *(delivery.qos, delivery.retain),
-                    )
-                )
-        flights = []
-        for packet_id, flight in session.outbox.flights.items():
-            item = flight.item
-            stage = max(flight.stage, Stage.SENT) if flight.stage < Stage.RECEIVED else Stage.RELEASED
-            flights.append(
-                KeptFlight(
-                    *(packet_id, flight.qos, stage, item.message.position if item else 0),
-                    *(item.retain if item else False, item.share if item else ""),
-                )
-            )
-        kept = KeptSession(
-            client=session.client,
-            owner=session.owner,
-            sequence=self._broker.collector.sequence,
-            followed=self._broker.followed,
-            expiry_s=session.expiry_s,
-            left_ns=session.left_ns,
-            subscriptions=[
-                (topic_filter, each.qos, each.no_local, each.retain_as_published, each.identifier)
-                for topic_filter, each in session.filters.items()
-            ],
-            flights=flights,
-            inbox=[packet_id for packet_id, stored in session.inbox.items() if stored],
-            positions=(positions + session.spilled).tobytes(),
-            options=bytes(options + session.spilled_options),
-            elsewhere=elsewhere,
-            will=session.will if session.will_due_ns else None,
-            will_due_ns=session.will_due_ns,
-            dropped=session.dropped,
-            expired=session.expired,
-        )
-        return msgspec.msgpack.encode(kept)
 
     def _retained_rows(self, dirty: set[str]) -> list[tuple[str, bytes]]:
         """The rows that these topics stand in, whole; b"" for one that is empty now."""
@@ -432,25 +179,3 @@ class Keeper:
             ]
             rows.append((f"row-{number}", msgspec.msgpack.encode(kept) if kept else b""))
         return rows
-
-
-def route_batch(broker: Broker, batch: pa.RecordBatch, sequence: int, *, followed: bool) -> None:
-    """Hand on the messages of a block that was read from the log: consecutive ones of one kind together."""
-    if not broker.routing and not np.any(batch.column("flags").to_numpy() & block.FLAG_RETAIN):
-        return
-    columns = [batch.column(name).to_pylist() for name in ("topic", "client", "flags", "properties", "payload")]
-    received = batch.column("received").cast(pa.int64()).to_pylist()
-    first = block.position(sequence, 0)
-    kinds = list(zip(*columns[:4], strict=True))
-    payloads = columns[4]
-    at = 0
-    while at < len(kinds):
-        end = at + 1
-        while end < len(kinds) and kinds[end] == kinds[at]:
-            end += 1
-        topic, client, flags, properties = kinds[at]
-        if not flags & block.FLAG_REPLAYED:
-            broker.route(
-                topic, client, payloads[at:end], flags, properties, first + at, received[at], followed=followed
-            )
-        at = end

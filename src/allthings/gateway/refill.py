@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from allthings.gateway import settings
+from allthings.gateway import backlog, settings
 from allthings.gateway.messages import Delivery, Message, split_expiry
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError
@@ -30,6 +31,9 @@ class Refill:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Blocks that were read last, or are being read: sessions that come back together wait for the same ones.
+        self._blocks: OrderedDict[int, asyncio.Task[Entry | None]] = OrderedDict()
+        self._reading = asyncio.Semaphore(settings.REFILL_BLOCKS_AT_ONCE)
 
     def begin(self, session: Session) -> None:
         """Fetch the next messages of a session, unless that is being done."""
@@ -42,50 +46,83 @@ class Refill:
 
     def close(self) -> None:
         """Stop fetching."""
-        for task in self._tasks:
+        for task in (*self._tasks, *self._blocks.values()):
             task.cancel()
 
     async def _run(self, session: Session) -> None:
         try:
             while session.spilled and session.connection is not None:
-                count = min(len(session.spilled), settings.REFILL_MESSAGES)
-                positions = session.spilled[:count].tolist()
+                head = session.spilled.head(settings.REFILL_MESSAGES)
+                dropped = session.spilled.dropped
                 try:
-                    found = await self.fetch(positions)
+                    found, covered = await self.fetch(
+                        [position for position, _ in head], settings.SESSION_MEMORY_BYTES_MAX
+                    )
                 except LogUnavailableError as error:
                     _LOGGER.warning("messages of client %r wait for the log: %s", session.client, error.detail)
                     await asyncio.sleep(_AGAIN_S)
                     continue
-                options = bytes(session.spilled_options[:count])
-                del session.spilled[:count]
-                del session.spilled_options[:count]
-                for position, option in zip(positions, options, strict=True):
+                # It may have lost its oldest messages meanwhile.
+                lost = min(session.spilled.dropped - dropped, covered)
+                session.spilled.drop(covered - lost)
+                for position, options in head[lost:covered]:
                     message = found.get(position)
                     if message is None:
                         # Older than what the log keeps.
                         session.expired += 1
                         continue
-                    session.waiting.append(
-                        Delivery(message, option & 3, bool(option & 4), identifiers(session, message))
-                    )
+                    session.waiting.append(_delivery(session, message, options))
                     session.waiting_bytes += message.size
                 session.pump()
-                if len(session.waiting) >= settings.SESSION_MEMORY_MESSAGES_MAX // 2:
+                if len(session.waiting) >= settings.SESSION_MEMORY_MESSAGES_MAX // 2 or (
+                    session.waiting_bytes >= settings.SESSION_MEMORY_BYTES_MAX
+                ):
                     return
         finally:
             session.refilling = False
 
-    async def fetch(self, positions: list[int]) -> dict[int, Message]:
-        """The messages at these positions, ascending, as far as the log still has them. Raises LogUnavailableError."""
+    async def fetch(self, positions: list[int], bytes_max: int = 2**62) -> tuple[dict[int, Message], int]:
+        """The messages at these positions as far as the log still has them, and how many positions that covers.
+
+        It ends early once the messages have `bytes_max`. Raises LogUnavailableError.
+        """
         found: dict[int, Message] = {}
         blocks = [(sequence, list(rows)) for sequence, rows in itertools.groupby(positions, block.sequence)]
+        covered = size = 0
         for at in range(0, len(blocks), settings.REFILL_BLOCKS_AT_ONCE):
             some = blocks[at : at + settings.REFILL_BLOCKS_AT_ONCE]
-            entries = await asyncio.gather(*(self._log.get(sequence) for sequence, _ in some))
+            entries = await asyncio.gather(*(self._block(sequence) for sequence, _ in some))
             for (_, wanted), entry in zip(some, entries, strict=True):
-                if entry is not None:
-                    found |= {message.position: message for message in _messages(entry, wanted)}
-        return found
+                for message in _messages(entry, wanted) if entry is not None else ():
+                    found[message.position] = message
+                    size += message.size
+                covered += len(wanted)
+                if size >= bytes_max:
+                    return found, covered
+        return found, covered
+
+    async def _block(self, sequence: int) -> Entry | None:
+        reading = self._blocks.pop(sequence, None)
+        if reading is None or (reading.done() and (reading.cancelled() or reading.exception())):
+            reading = asyncio.create_task(self._read(sequence), name="refill")
+        self._blocks[sequence] = reading
+        self._forget_blocks()
+        return await asyncio.shield(reading)
+
+    async def _read(self, sequence: int) -> Entry | None:
+        async with self._reading:
+            return await self._log.get(sequence)
+
+    def _forget_blocks(self) -> None:
+        """Keep the last few blocks, as far as they are small."""
+        size = 0
+        for number, (sequence, reading) in enumerate(reversed(tuple(self._blocks.items()))):
+            if not reading.done() or reading.cancelled() or reading.exception():
+                continue
+            entry = reading.result()
+            size += entry.size if entry is not None else 0
+            if number >= settings.REFILL_BLOCKS_KEPT or size > settings.REFILL_BYTES_KEPT:
+                del self._blocks[sequence]
 
 
 def _messages(entry: Entry, positions: list[int]) -> list[Message]:
@@ -105,11 +142,22 @@ def _messages(entry: Entry, positions: list[int]) -> list[Message]:
     return messages
 
 
-def identifiers(session: Session, message: Message) -> tuple[int, ...]:
-    """The identifiers of the session's subscriptions that match now."""
-    wanted = {
-        subscription.identifier
-        for topic_filter, subscription in session.filters.items()
-        if subscription.identifier and matches(split_share(topic_filter)[1], message.topic.decode())
-    }
-    return tuple(sorted(wanted))
+def _delivery(session: Session, message: Message, options: int) -> Delivery:
+    """As it was when it began to wait, but with the identifiers of the subscriptions that match now."""
+    topic = message.topic.decode()
+    own: set[int] = set()
+    shared: dict[str, int] = {}
+    for topic_filter, subscription in session.filters.items():
+        share, matched = split_share(topic_filter)
+        if not matches(matched, topic):
+            continue
+        if share:
+            shared[topic_filter] = subscription.identifier
+        else:
+            own.add(subscription.identifier)
+    share = ""
+    if options & backlog.SHARED and shared:
+        share, identifier = next(iter(shared.items()))
+        own = {identifier}
+    identifiers = tuple(sorted(own - {0}))
+    return Delivery(message, options & backlog.QOS, bool(options & backlog.RETAIN), identifiers, share)

@@ -27,14 +27,23 @@ class Group:
         self.members: dict[Session, Subscription] = {}
         self._turn = 0
 
-    def parts(self, count: int) -> list[tuple[Subscription, slice]]:
-        """Who gets which of `count` messages: those who are connected, else those whose sessions wait for them."""
-        members = [member for member in self.members.values() if member.session.connection is not None] or [
+    def eligible(self) -> list[Subscription]:
+        """Those who are connected, else those whose sessions wait for messages."""
+        return [member for member in self.members.values() if member.session.connection is not None] or [
             member for member in self.members.values() if member.session.durable and member.qos
         ]
+
+    def turn(self, count: int) -> int:
+        """The number of the next of `count` messages, counted for ever."""
+        turn, self._turn = self._turn, self._turn + count
+        return turn
+
+    def parts(self, count: int) -> list[tuple[Subscription, slice]]:
+        """Who gets which of `count` messages."""
+        members = self.eligible()
         if not members:
             return []
-        turn, self._turn = self._turn, self._turn + count
+        turn = self.turn(count)
         size = len(members)
         if count == 1:
             return [(members[turn % size], slice(0, 1))]
@@ -106,6 +115,9 @@ class Routing:
         self._tree: SubscriptionTree[Subscription | Group] = SubscriptionTree()
         self._groups: dict[str, Group] = {}
         self._count = 0
+        #: Only while the log is read again: messages that were still in sessions when these were kept. A shared
+        #: subscription that chose one of them must not choose again.
+        self.held: dict[int, list[Session]] | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -162,7 +174,7 @@ class Routing:
         count = 0
         for found in matching:
             if isinstance(found, Group):
-                count += _share_out(messages, found)
+                count += _share_out(messages, found) if self.held is None else self._share_again(messages, found)
             elif not (found.no_local and found.session.client == publisher):
                 own.setdefault(found.session, []).append(found)
         for session, several in own.items():
@@ -177,6 +189,25 @@ class Routing:
                     any(each.retain_as_published for each in several),
                     tuple(sorted({each.identifier for each in several if each.identifier})),
                 )
+        return count
+
+    def _share_again(self, messages: Messages, group: Group) -> int:
+        """After a crash: all members are away, and some have had the messages before it."""
+        count = 0
+        for message in messages.messages:
+            holders = (self.held or {}).get(message.position, [])
+            holder = next((session for session in holders if session in group.members), None)
+            if holder is not None:
+                holders.remove(holder)
+                continue
+            members = [member for member in group.eligible() if not messages.seen_by(member.session)]
+            if not members:
+                continue
+            member = members[group.turn(1) % len(members)]
+            if qos := min(messages.qos, member.qos):
+                retain = messages.retain and member.retain_as_published
+                member.session.deliver([message], qos, retain, _identifiers(member), group.share)
+                count += 1
         return count
 
     def pass_on(self, delivery: Delivery, gone: Session) -> bool:

@@ -6,11 +6,11 @@ read from the log again when their turn comes. So a session that is away for a w
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from allthings.gateway import settings
+from allthings.gateway import backlog, settings
+from allthings.gateway.backlog import Backlog
 from allthings.gateway.changes import Claimed, Received, Refused, Released
 from allthings.gateway.messages import Delivery, Message, wire_properties
 from allthings.mqtt.outbox import Flight, Outbox, Stage
@@ -42,7 +42,7 @@ class Session:
         self.expiry_s = expiry_s
         self.connection: Connection | None = None
         self.filters: dict[str, Subscription] = {}
-        self.outbox: Outbox[Delivery] = Outbox()
+        self.outbox: Outbox[Delivery] = Outbox(settings.IN_FLIGHT_BYTES_MAX)
         #: QoS 2 messages of the client that it has not released yet; False while they are on their way to the disk.
         self.inbox: dict[int, bool] = {}
         self.will: Publish | None = None
@@ -55,15 +55,16 @@ class Session:
         self.delivered = 0
         #: Changed since it was last kept (gateway.keeper).
         self.dirty = True
+        #: Whether the log knows it, so that its end must be told.
+        self.noted = False
         self.ended = False
         #: What it has seen already when the log is read again: positions in blocks of this gateway, and of others.
         self.seen = (0, 0)
         self._sessions = sessions
         self.waiting: deque[Delivery] = deque()
         self.waiting_bytes = 0
-        #: What waits behind `waiting`, in the log: positions, and qos | retain << 2 of each.
-        self.spilled = array("Q")
-        self.spilled_options = bytearray()
+        #: What waits behind `waiting`, in the log.
+        self.spilled = Backlog()
         self.refilling = False
 
     @property
@@ -82,13 +83,18 @@ class Session:
     ) -> None:
         """Send messages with QoS 1 or 2, or queue them."""
         self.dirty = True
+        connection = self.connection
         direct = 0
-        if self.connection is not None and not self.waiting and not self.spilled and (qos == 1 or not self.durable):
-            direct = min(self.outbox.room, len(messages))
-            if direct > 0:
+        if (
+            connection is not None
+            and not self.waiting
+            and not self.spilled
+            and not connection.congested
+            and (qos == 1 or not self.claims(share))
+        ):
+            direct = max(0, min(self.outbox.room, len(messages)))
+            if direct:
                 self._send([Delivery(message, qos, retain, identifiers, share) for message in messages[:direct]])
-            else:
-                direct = 0
         if direct == len(messages):
             return
         for message in messages[direct:] if direct else messages:
@@ -98,6 +104,13 @@ class Session:
             self.waiting_bytes > settings.QUEUE_BYTES_MAX and not self.durable
         ):
             self._overrun()
+
+    def claims(self, share: str) -> bool:
+        """Whether a QoS 2 message is promised to this session on disk before it goes out.
+
+        That of a shared subscription also if the session does not last: after a crash no other member may get it.
+        """
+        return self.durable or bool(share)
 
     def queue(self, delivery: Delivery) -> None:
         """Put a message at the end of the queue."""
@@ -111,26 +124,23 @@ class Session:
                 or self.waiting_bytes >= settings.SESSION_MEMORY_BYTES_MAX
             )
         ):
-            self.spilled.append(message.position)
-            self.spilled_options.append(delivery.qos | delivery.retain << 2)
+            self.spilled.append(message.position, options_of(delivery))
             return
         self.waiting.append(delivery)
         self.waiting_bytes += message.size
 
-    def unqueue(self, position: int) -> bool:
-        """Take a message out of the queue, if it is there; returns whether it is marked as retained."""
+    def unqueue(self, position: int, *, shared: bool) -> bool | None:
+        """Take a QoS 2 message out of the queue; whether it is marked as retained, None if it is not there.
+
+        `shared`: the one that a shared subscription put there.
+        """
         for delivery in self.waiting:
-            if delivery.message.position == position:
+            if delivery.message.position == position and delivery.qos == 2 and bool(delivery.share) == shared:
                 self.waiting.remove(delivery)
                 self.waiting_bytes -= delivery.message.size
                 return delivery.retain
-        try:
-            at = self.spilled.index(position)
-        except ValueError:
-            return False
-        retain = bool(self.spilled_options[at] & 4)
-        del self.spilled[at], self.spilled_options[at]
-        return retain
+        options = self.spilled.take(position, 2 | (backlog.SHARED if shared else 0), backlog.QOS | backlog.SHARED)
+        return None if options is None else bool(options & backlog.RETAIN)
 
     def _overrun(self) -> None:
         """Too much waits: a durable session loses its oldest messages, and counts them; another one ends."""
@@ -147,8 +157,7 @@ class Session:
         while surplus and self.waiting:
             self._pop()
             surplus -= 1
-        del self.spilled[:surplus]
-        del self.spilled_options[:surplus]
+        self.spilled.drop(surplus)
 
     def _pop(self) -> Delivery:
         delivery = self.waiting.popleft()
@@ -159,34 +168,43 @@ class Session:
         """Send as much of what waits as the window allows."""
         if self.connection is None:
             return
-        outbox = self.outbox
-        for packet_id, flight in outbox.again():
-            self._send_again(packet_id, flight)
-        now_ns = self._sessions.now_ns() if self.waiting else 0
-        due: list[Delivery] = []
-        while self.waiting and outbox.room > len(due):
-            delivery = self._pop()
-            if delivery.message.expires_ns and delivery.message.expires_ns <= now_ns:
-                self.expired += 1
-                continue
-            due.append(delivery)
-        if due:
+        while again := self.outbox.again():
+            for packet_id, flight in again:
+                self._send_again(packet_id, flight)
+        # What is larger than the client takes makes room for the next one at once.
+        while self.waiting and (due := self._due(self.connection)):
             self.dirty = True
             self._send(due)
         if self.spilled and len(self.waiting) < settings.SESSION_MEMORY_MESSAGES_MAX // 2:
             self._sessions.refill(self)
+
+    def _due(self, connection: Connection) -> list[Delivery]:
+        """What may go out now."""
+        room = 0 if connection.congested else self.outbox.room
+        room_bytes = self.outbox.room_bytes
+        now_ns = self._sessions.now_ns()
+        due: list[Delivery] = []
+        while self.waiting and len(due) < room and room_bytes > 0:
+            delivery = self._pop()
+            if delivery.message.expires_ns and delivery.message.expires_ns <= now_ns:
+                self.expired += 1
+                continue
+            room_bytes -= delivery.message.size
+            due.append(delivery)
+        return due
 
     def _send(self, due: list[Delivery]) -> None:
         """Give messages their identifiers and send them; those of QoS 2 only when the claim is on disk."""
         out: list[bytes] = []
         claimed: list[int] = []
         for delivery in due:
-            if delivery.qos == 2 and self.durable:
-                packet_id = self.outbox.claim(delivery, 2, Stage.CLAIMED)
-                self._sessions.note(Claimed(self.client, packet_id, delivery.message.position))
+            message = delivery.message
+            if delivery.qos == 2 and self.claims(delivery.share):
+                packet_id = self.outbox.claim(delivery, 2, Stage.CLAIMED, message.size)
+                self._sessions.note(Claimed(self.client, packet_id, message.position, delivery.share))
                 claimed.append(packet_id)
             else:
-                packet_id = self.outbox.claim(delivery, delivery.qos)
+                packet_id = self.outbox.claim(delivery, delivery.qos, Stage.SENT, message.size)
                 out.append(self._publish(packet_id, delivery, dup=False))
         if out and self.connection is not None:
             self.connection.push(b"".join(out))
@@ -204,7 +222,8 @@ class Session:
                 out.append(self._publish(packet_id, flight.item, dup=False))
         if out and self.connection is not None:
             self.connection.push(b"".join(out))
-            self.connection.flush()
+        if self.waiting and self.outbox.room > 0:
+            self.pump()
 
     def _send_again(self, packet_id: int, flight: Flight[Delivery]) -> None:
         if self.connection is None:
@@ -245,13 +264,15 @@ class Session:
         connection = self.connection
         if connection is None:
             return
-        if reason >= ReasonCode.UNSPECIFIED_ERROR:
-            if self.outbox.drop(packet_id) and self.durable:
-                self._sessions.note(Refused(self.client, packet_id))
-            self.dirty = True
-            self.pump()
-            return
         before = self.outbox.flights.get(packet_id)
+        if reason >= ReasonCode.UNSPECIFIED_ERROR:
+            if before is not None and before.qos == 2:
+                self.outbox.drop(packet_id)
+                self.dirty = True
+                if self.durable:
+                    self._sessions.note(Refused(self.client, packet_id))
+                self.pump()
+            return
         waits = self.durable and before is not None and before.stage < Stage.RECEIVED
         flight = self.outbox.received(packet_id, Stage.RECEIVED if waits else Stage.RELEASED)
         if flight is None:
@@ -285,17 +306,23 @@ class Session:
         connection = self.connection
         if connection is None:
             return
-        if self.inbox.pop(packet_id, None) is None:
-            connection.send(Pubcomp(packet_id, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND))
-            return
-        self.dirty = True
+        known = self.inbox.pop(packet_id, None) is not None
+        answer = Pubcomp(packet_id, ReasonCode.SUCCESS if known else ReasonCode.PACKET_IDENTIFIER_NOT_FOUND)
         if not self.durable:
-            connection.send(Pubcomp(packet_id))
+            connection.send(answer)
             return
-        self._sessions.note(Released(self.client, packet_id))
+        if known:
+            self.dirty = True
+            self._sessions.note(Released(self.client, packet_id))
 
         def complete() -> None:
             if self.connection is connection:
-                connection.send(Pubcomp(packet_id))
+                connection.send(answer)
 
+        # Also if it is not known any more: that may not be on disk yet.
         self._sessions.when_noted(complete)
+
+
+def options_of(delivery: Delivery) -> int:
+    """The options of a message that waits, as in a Backlog."""
+    return delivery.qos | (backlog.RETAIN if delivery.retain else 0) | (backlog.SHARED if delivery.share else 0)

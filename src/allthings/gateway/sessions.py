@@ -77,7 +77,6 @@ class Sessions:
 
     def open(self, client: str, owner: str, clean: bool, expiry_s: int) -> tuple[Session, bool]:
         """The session of a client that connects, and whether it was there before (session present)."""
-        expiry_s = min(expiry_s, settings.SESSION_EXPIRY_S_MAX)
         session = self.by_client.get(client)
         if session is not None and clean:
             self.end(session)
@@ -85,19 +84,26 @@ class Sessions:
         present = session is not None
         if session is None:
             session = self.by_client[client] = Session(client, owner, expiry_s, self)
-        durable_before = present and session.durable
-        session.expiry_s = expiry_s
-        session.dirty = True
-        if durable_before or session.durable:
-            self.note(Opened(client, owner, expiry_s, not present))
-        self.gone.discard(client)
+        self.set_expiry(session, expiry_s, new=not present)
         self._forget_will(session)
         return session, present
+
+    def set_expiry(self, session: Session, expiry_s: int, *, new: bool = False) -> None:
+        """How long it outlives its connection, from now on."""
+        session.expiry_s = min(expiry_s, settings.SESSION_EXPIRY_S_MAX)
+        session.dirty = True
+        if session.durable:
+            session.noted = True
+        if session.noted:
+            self.note(Opened(session.client, session.owner, session.expiry_s, new))
+            # What is kept of it says otherwise.
+            (self.gone.discard if session.durable else self.gone.add)(session.client)
 
     def attach(self, session: Session, connection: Connection, window: int) -> None:
         """The client is there, and has been told so: send what waits."""
         session.connection = connection
         session.left_ns = 0
+        session.dirty = True
         session.outbox.connect(min(window, settings.IN_FLIGHT_MAX))
         session.pump()
 
@@ -159,8 +165,7 @@ class Sessions:
     def _forget_will(self, session: Session) -> None:
         if session.will_due_ns:
             session.will, session.will_due_ns = None, 0
-            if session.durable:
-                self.note(WillDone(session.client))
+            self.note(WillDone(session.client))
 
     def end(self, session: Session) -> None:
         """Forget a session, and all that waits in it [MQTT-3.1.4-4]; a will that waits is due [MQTT-3.1.3-9]."""
@@ -173,7 +178,7 @@ class Sessions:
             self._say_will(session)
         for topic_filter in session.filters:
             self._routing.remove(topic_filter, session)
-        if session.durable:
+        if session.noted:
             self.note(Ended(session.client))
             self.gone.add(session.client)
         self._pass_on(session)

@@ -9,6 +9,7 @@ PACKET_BYTES_MAX: Final = 16 * 1024 * 1024
 #: Largest packet before a client is known, and how long it may take to say CONNECT.
 CONNECT_BYTES_MAX: Final = 256 * 1024
 CONNECT_WITHIN_S: Final = 10.0
+CLIENT_BYTES_MAX: Final = 1024
 CONNECTIONS_MAX: Final = 100_000
 #: TLS: how long a handshake may take, how many may be under way, how much of one may wait unread, how many that wait
 #: for us before newcomers wait in the backlog, and for how long one turn of the event loop works on them.
@@ -51,6 +52,10 @@ SUBSCRIPTIONS_MAX: Final = 1000
 QUEUE_MESSAGES_MAX: Final = 10_000
 QUEUE_BYTES_MAX: Final = 16 * 1024 * 1024
 IN_FLIGHT_MAX: Final = 1024
+#: Once messages of this size are on their way to one subscriber the next ones wait for its acknowledgements.
+IN_FLIGHT_BYTES_MAX: Final = 16 * 1024 * 1024
+#: Answers (PUBACK, PINGRESP and the like) that a client does not read: beyond this nothing more is read from it.
+UNREAD_BYTES_MAX: Final = 1024 * 1024
 
 #: A session that outlives its connection is kept so long at most, and so many messages wait in it; then it loses its
 #: oldest ones, which is counted. Beyond the first few they wait in the log, and cost nine bytes each.
@@ -61,6 +66,9 @@ SESSION_MEMORY_BYTES_MAX: Final = 1024 * 1024
 #: Messages that are read from the log again at a time, and blocks that are read at once for that.
 REFILL_MESSAGES: Final = 500
 REFILL_BLOCKS_AT_ONCE: Final = 16
+#: Blocks that are kept for sessions that come back at the same time.
+REFILL_BLOCKS_KEPT: Final = 32
+REFILL_BYTES_KEPT: Final = 32 * 1024 * 1024
 #: Topic aliases that a client may use, and that are used towards a client that offers them (section 3.3.2.3.4).
 TOPIC_ALIASES_MAX: Final = 64
 #: How often changed sessions and retained messages are kept; a start replays what came after.

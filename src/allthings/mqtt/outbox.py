@@ -28,31 +28,42 @@ class Stage(IntEnum):
 
 
 class Flight(Generic[T]):
-    """A message with its identifier. `item` is None once the receiver has it."""
+    """A message with its identifier. `item` is None, and `size` 0, once the receiver has it."""
 
-    __slots__ = ("item", "qos", "stage")
+    __slots__ = ("item", "qos", "size", "stage")
 
-    def __init__(self, item: T, qos: int, stage: Stage) -> None:
+    def __init__(self, item: T, qos: int, stage: Stage, size: int) -> None:
         self.item: T | None = item
         self.qos = qos
         self.stage = stage
+        self.size = size
 
 
 class Outbox(Generic[T]):
-    """In-flight messages in the order in which they were first sent, within a window (Receive Maximum)."""
+    """In-flight messages in the order in which they were first sent, within a window (Receive Maximum).
 
-    def __init__(self) -> None:
+    `bytes_max`: once messages of this size are in flight no further one may be.
+    """
+
+    def __init__(self, bytes_max: int = 2**62) -> None:
         #: Messages that may be in flight at once on this connection; 0 while there is none.
         self.window = 0
         self.flights: dict[int, Flight[T]] = {}
+        self._bytes_max = bytes_max
+        self._bytes = 0
         # Identifiers of earlier connections that still have to go out on this one.
         self._again: deque[int] = deque()
         self._next = 1
 
     @property
     def room(self) -> int:
-        """How many new messages may be sent now."""
-        return 0 if self._again else self.window - len(self.flights)
+        """How many new messages may be sent now. None or less: wait for an answer."""
+        return 0 if self._again or self._bytes >= self._bytes_max else self.window - len(self.flights)
+
+    @property
+    def room_bytes(self) -> int:
+        """The size at which no further message may be sent."""
+        return self._bytes_max - self._bytes
 
     def connect(self, window: int) -> None:
         """A connection is there. What is in flight goes out again first: see `again`."""
@@ -66,7 +77,8 @@ class Outbox(Generic[T]):
     def again(self) -> list[tuple[int, Flight[T]]]:
         """What has to be sent again, in order, as far as the window allows [MQTT-4.4.0-1] [MQTT-4.6.0-1].
 
-        A flight that is SENT means its PUBLISH with DUP, RELEASED its PUBREL, else nothing for now.
+        A flight that is SENT means its PUBLISH with DUP, RELEASED its PUBREL, else nothing for now. Ask again after
+        sending: what proved to be too large has made room.
         """
         due = []
         while self._again and len(self.flights) - len(self._again) < self.window:
@@ -76,34 +88,39 @@ class Outbox(Generic[T]):
                 due.append((packet_id, flight))
         return due
 
-    def claim(self, item: T, qos: int, stage: Stage = Stage.SENT) -> int:
+    def claim(self, item: T, qos: int, stage: Stage = Stage.SENT, size: int = 0) -> int:
         """Give a message (QoS 1 or 2) an identifier. Call it while there is `room`."""
         packet_id = self._next
         while packet_id in self.flights:
             packet_id = packet_id % _IDENTIFIER_MAX + 1
         self._next = packet_id % _IDENTIFIER_MAX + 1
-        self.flights[packet_id] = Flight(item, qos, stage)
+        self.flights[packet_id] = Flight(item, qos, stage, size)
+        self._bytes += size
         return packet_id
 
     def restore(self, packet_id: int, item: T, qos: int, stage: Stage) -> T | None:
         """Put a flight where it was before a crash; returns the message that stood there, if it never arrived."""
-        before = self.flights.pop(packet_id, None)
-        self.flights[packet_id] = Flight(item, qos, stage)
+        before = self.flights.get(packet_id)
+        self.drop(packet_id)
+        self.flights[packet_id] = Flight(item, qos, stage, 0)
         self._next = packet_id % _IDENTIFIER_MAX + 1
         return before.item if before is not None else None
+
+    def fill(self, packet_id: int, item: T, size: int) -> None:
+        """Give a restored flight its message."""
+        flight = self.flights[packet_id]
+        self._bytes += size - flight.size
+        flight.item, flight.size = item, size
 
     def acknowledged(self, packet_id: int) -> bool:
         """PUBACK came. False when no QoS 1 message has this identifier."""
         flight = self.flights.get(packet_id)
-        if flight is None or flight.qos != 1:
-            return False
-        del self.flights[packet_id]
-        return True
+        return flight is not None and flight.qos == 1 and self.drop(packet_id)
 
     def received(self, packet_id: int, stage: Stage) -> Flight[T] | None:
         """PUBREC came: the message is the receiver's. None when no QoS 2 message has this identifier.
 
-        The flight's stage is what it was before; it becomes `stage` (RECEIVED or RELEASED) if it was SENT.
+        The flight becomes `stage` (RECEIVED or RELEASED) if it was not as far yet.
         """
         flight = self.flights.get(packet_id)
         if flight is None or flight.qos != 2:
@@ -111,8 +128,14 @@ class Outbox(Generic[T]):
         if flight.stage < Stage.RECEIVED:
             flight.stage = stage
             flight.item = None
+            self._bytes -= flight.size
+            flight.size = 0
         return flight
 
     def drop(self, packet_id: int) -> bool:
         """The flight is over: PUBCOMP came, or the receiver refused the message. False when there is none."""
-        return self.flights.pop(packet_id, None) is not None
+        flight = self.flights.pop(packet_id, None)
+        if flight is None:
+            return False
+        self._bytes -= flight.size
+        return True
