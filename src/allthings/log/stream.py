@@ -12,7 +12,7 @@ import contextlib
 import functools
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -34,6 +34,10 @@ __all__ = ["Appending", "Entry", "Log", "LogStatus"]
 _WRONG_LAST_ID = 10070
 #: JetStream's error codes for "no room": maximum bytes, maximum messages, resources, storage.
 _FULL_CODES = frozenset({10047, 10077, 10023, 10028})
+
+
+#: The status of the server's own answer when nobody is there to give one.
+_NO_RESPONDERS = "503"
 
 
 def _shown(url: str) -> str:
@@ -365,6 +369,49 @@ class Log:
         try:
             async for message in subscription.messages:
                 yield message.data
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+    # Questions: small, not durable, for whoever answers now
+
+    async def ask(self, subject: str, data: bytes, *, within_s: float, replies: int = 0) -> list[bytes]:
+        """Ask whoever answers on a subject; the answers in the order in which they came, none if nobody does.
+
+        Returns when `replies` have come; 0 means all that come soon after one another. After `within_s` it returns
+        what there is. Raises LogUnavailableError when the question cannot even be sent.
+        """
+        inbox = self._nc.new_inbox()
+        arrived: asyncio.Queue[Any] = asyncio.Queue()
+        answers: list[bytes] = []
+        try:
+            subscription = await self._nc.subscribe(inbox, cb=arrived.put)
+            try:
+                await self._nc.publish(f"{settings.QUESTIONS}.{subject}", data, reply=inbox)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(within_s) as limit:
+                        while not replies or len(answers) < replies:
+                            message = await arrived.get()
+                            if not message.data and (message.headers or {}).get("Status") == _NO_RESPONDERS:
+                                break
+                            answers.append(message.data)
+                            if not replies:
+                                soon = asyncio.get_running_loop().time() + settings.ANSWERS_APART_S
+                                limit.reschedule(min(soon, limit.when() or soon))
+            finally:
+                await subscription.unsubscribe()
+        except (nats.errors.Error, OSError) as error:
+            raise LogUnavailableError(f"a question could not be asked: {error!r}") from error
+        return answers
+
+    async def answers(self, subject: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Answer questions on a subject, one after the other, until cancelled."""
+        subscription = await self._nc.subscribe(f"{settings.QUESTIONS}.{subject}")
+        try:
+            async for message in subscription.messages:
+                answer = await handler(message.data)
+                with contextlib.suppress(nats.errors.Error, OSError):
+                    await self._nc.publish(message.reply, answer)
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
