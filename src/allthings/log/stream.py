@@ -25,6 +25,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy,
 from allthings.log import block, settings
 from allthings.log.entry import Entry
 from allthings.log.errors import LogFullError, LogOrderError, LogUnavailableError
+from allthings.log.heeding import heeding
 from allthings.log.reader import Reader
 from allthings.log.table import Table
 
@@ -130,15 +131,17 @@ class Log:
             allow_direct=True,
         )
         try:
-            await self._js.stream_info(settings.STREAM)
-            await self._js.update_stream(config)
+            await heeding(self._js.stream_info(settings.STREAM))
+            await heeding(self._js.update_stream(config))
         except nats.js.errors.NotFoundError:
-            await self._js.add_stream(config)
+            await heeding(self._js.add_stream(config))
         try:
-            self._positions = await self._js.key_value(settings.POSITIONS_BUCKET)
+            self._positions = await heeding(self._js.key_value(settings.POSITIONS_BUCKET))
         except nats.js.errors.NotFoundError:
-            self._positions = await self._js.create_key_value(
-                bucket=settings.POSITIONS_BUCKET, history=1, storage=StorageType.FILE, replicas=self._replicas
+            self._positions = await heeding(
+                self._js.create_key_value(
+                    bucket=settings.POSITIONS_BUCKET, history=1, storage=StorageType.FILE, replicas=self._replicas
+                )
             )
 
     def _on_reconnect(self) -> None:
@@ -207,7 +210,7 @@ class Log:
         if behind:
             headers["Nats-Expected-Last-Msg-Id"] = behind
         try:
-            answer = await self._js.publish(f"{settings.SUBJECT}.{source}", data, headers=headers)
+            answer = await heeding(self._js.publish(f"{settings.SUBJECT}.{source}", data, headers=headers))
         except nats.js.errors.APIError as error:
             if error.err_code in _FULL_CODES:
                 raise LogFullError(f"the log takes no more blocks: {error.description}") from error
@@ -240,24 +243,26 @@ class Log:
 
     async def _consumer(self, after: int, *, headers: bool) -> str:
         """A fresh reader's name at the server, standing behind `after`."""
-        info = await self._js.add_consumer(
-            settings.STREAM,
-            ConsumerConfig(
-                ack_policy=AckPolicy.NONE,
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=after + 1,
-                mem_storage=True,
-                num_replicas=1,
-                inactive_threshold=settings.READER_INACTIVE_S,
-                headers_only=headers,
-            ),
+        info = await heeding(
+            self._js.add_consumer(
+                settings.STREAM,
+                ConsumerConfig(
+                    ack_policy=AckPolicy.NONE,
+                    deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                    opt_start_seq=after + 1,
+                    mem_storage=True,
+                    num_replicas=1,
+                    inactive_threshold=settings.READER_INACTIVE_S,
+                    headers_only=headers,
+                ),
+            )
         )
         return str(info.name)
 
     async def get(self, sequence: int) -> Entry | None:
         """One block, or None when the log does not have it (any more)."""
         try:
-            message = await self._js.get_msg(settings.STREAM, seq=sequence)
+            message = await heeding(self._js.get_msg(settings.STREAM, seq=sequence))
         except nats.js.errors.NotFoundError:
             return None
         except (nats.errors.Error, TimeoutError) as error:
@@ -277,11 +282,13 @@ class Log:
         bucket = f"{settings.TABLES}-{name}"
         try:
             try:
-                return Table(await self._js.key_value(bucket))
+                return Table(await heeding(self._js.key_value(bucket)))
             except nats.js.errors.NotFoundError:
                 return Table(
-                    await self._js.create_key_value(
-                        bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas
+                    await heeding(
+                        self._js.create_key_value(
+                            bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas
+                        )
                     )
                 )
         except (nats.errors.Error, TimeoutError) as error:
@@ -290,7 +297,7 @@ class Log:
     async def position(self, consumer: str) -> int:
         """The sequence up to which a consumer has finished; 0 for one that never ran."""
         try:
-            entry = await self._positions.get(consumer)
+            entry = await heeding(self._positions.get(consumer))
         except nats.js.errors.KeyNotFoundError:
             return 0
         except (nats.errors.Error, TimeoutError) as error:
@@ -300,23 +307,23 @@ class Log:
     async def save_position(self, consumer: str, sequence: int) -> None:
         """Keep a consumer's position, durably. Call it when everything up to `sequence` is durable elsewhere."""
         try:
-            await self._positions.put(consumer, str(sequence).encode())
+            await heeding(self._positions.put(consumer, str(sequence).encode()))
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the position of {consumer} cannot be kept: {error!r}") from error
 
     async def forget_position(self, consumer: str) -> None:
         """Drop the position of a consumer that is no more; nothing happens if there is none."""
         try:
-            await self._positions.purge(consumer)
+            await heeding(self._positions.purge(consumer))
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the position of {consumer} cannot be dropped: {error!r}") from error
 
     async def status(self) -> LogStatus:
         """First and last sequence, size, and how far each consumer is."""
         try:
-            state = (await self._js.stream_info(settings.STREAM)).state
+            state = (await heeding(self._js.stream_info(settings.STREAM))).state
             try:
-                names = await self._positions.keys()
+                names = await heeding(self._positions.keys())
             except nats.js.errors.NoKeysError:
                 names = []
             positions = {name: await self.position(name) for name in names}
@@ -330,7 +337,7 @@ class Log:
 
         Returns the number of blocks dropped.
         """
-        state = (await self._js.stream_info(settings.STREAM)).state
+        state = (await heeding(self._js.stream_info(settings.STREAM))).state
         if not state.messages:
             return 0
         oldest_kept = await self._first_younger(state.first_seq, state.last_seq, now_ns - int(keep_age_s * 1e9))
@@ -341,7 +348,7 @@ class Log:
         oldest_kept = min(oldest_kept, finished + 1)
         if oldest_kept <= state.first_seq:
             return 0
-        await self._js.purge_stream(settings.STREAM, seq=oldest_kept)
+        await heeding(self._js.purge_stream(settings.STREAM, seq=oldest_kept))
         return int(oldest_kept - state.first_seq)
 
     async def _first_younger(self, first: int, last: int, limit_ns: int) -> int:
