@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from allthings.cli import create
+from allthings.runtime.authority import SERVER_DAYS, Authority
+from allthings.things.times import NS_PER_S, now_ns
 
 APP = create()
 
@@ -43,6 +45,22 @@ def test_a_port_in_use_is_named_with_its_flag(monkeypatch: pytest.MonkeyPatch, t
     assert found["port MQTT"]["state"] == "fail"
     assert str(port) in found["port MQTT"]["detail"]
     assert "--mqtt-port" in found["port MQTT"]["advice"]
+
+
+def test_a_certificate_that_is_missing_good_or_nearly_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALLTHINGS_MQTTS_PORT", "0")
+    _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+    assert found["certificate"]["state"] == "fail"
+    assert "allthings certs init" in found["certificate"]["advice"]
+    Authority(tmp_path / "certs", now_ns()).create(["localhost"])
+    _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+    assert found["certificate"]["state"] == "ok"
+    for age_days, state in ((SERVER_DAYS - 5, "warn"), (SERVER_DAYS + 5, "fail")):
+        Authority(tmp_path / "certs", now_ns() - age_days * 86_400 * NS_PER_S).renew(["localhost"])
+        _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+        assert (found["certificate"]["state"], "--renew" in found["certificate"]["advice"]) == (state, True)
+    _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+    assert found["port MQTTS"]["state"] == "ok"
 
 
 def test_a_disk_below_the_reserve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ async def test_mosquitto_pub_trusts_the_authority_and_no_other(
 async def refused(port: int, context: ssl.SSLContext, **more: Any) -> str:
     """Why a client does not get in."""
     with pytest.raises((aiomqtt.MqttError, ssl.SSLError)) as caught:
-        async with client(port, context, timeout=5, **more):
+        async with client(port, context, timeout=2, **more):
             pass
     return str(caught.value)
 
@@ -150,7 +150,7 @@ async def test_a_client_certificate_is_the_thing_that_it_names(
     gateway: Gateway, authority: Authority, registry: Registry, tls: ssl.TLSVersion
 ) -> None:
     async with gateway(registry, dress=dressed(authority)) as port:
-        async with client(port, trusting(authority, "pump-7", tls)) as pump:
+        async with client(port, trusting(authority, "pump-7", tls), timeout=2) as pump:
             await pump.subscribe("things/pump-7/#", qos=1)
             await pump.publish("things/pump-7/properties/flow", "1", qos=1)
             assert (await next_message(pump)).payload == b"1"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from allthings.historian import settings
 from allthings.historian.errors import QueryLimitError, QueryRefusedError
 from allthings.historian.history import History
 from allthings.historian.plot import largest_triangles
@@ -259,3 +262,11 @@ def test_strange_clocks_are_kept(history: History) -> None:
     assert ns(series.table.column("time")) == [time // (86_400 * S) * 86_400 * S for time in times]
     assert history.current().to_pylist()[0]["time"].value == times[-1]
     assert history.disk_bytes() > 0
+
+
+def test_merges_stand_back(history: History) -> None:
+    names = {thread.name: (thread / "comm").read_text() for thread in Path("/proc/self/task").iterdir()}
+    merging = [int(number) for number, name in names.items() if name.startswith("MergeMutate")]
+    assert merging
+    assert {os.getpriority(os.PRIO_PROCESS, number) for number in merging} == {settings.MERGE_NICENESS}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == 0

@@ -166,3 +166,31 @@ async def test_a_block_is_never_stored_before_the_one_it_is_behind(own_nats_serv
     stored = [await log.get(sequence) for sequence in sequences]
     assert [entry.data for entry in stored if entry] == [b"%d" % number for number in range(60)]
     await log.close()
+
+
+async def test_a_question_is_answered_by_all_who_are_there(log: Log) -> None:
+    async def shout(question: bytes) -> bytes:
+        return question.upper()
+
+    async def count(question: bytes) -> bytes:
+        return str(len(question)).encode()
+
+    assert await log.ask("test", b"anyone?", within_s=10) == []
+    async with asyncio.TaskGroup() as tasks:
+        one = tasks.create_task(log.answers("test", shout))
+        while await log.ask("test", b"there?", within_s=10, replies=1) != [b"THERE?"]:
+            await asyncio.sleep(0.01)
+        other = tasks.create_task(log.answers("test", count))
+        while len(await log.ask("test", b"both?", within_s=10)) < 2:
+            await asyncio.sleep(0.01)
+        assert sorted(await log.ask("test", b"hello", within_s=10, replies=2)) == [b"5", b"HELLO"]
+        assert sorted(await log.ask("test", b"hello", within_s=0.3, replies=3)) == [b"5", b"HELLO"]
+        one.cancel()
+        other.cancel()
+
+
+async def test_a_question_at_a_log_that_is_gone_is_an_error(nats_server: NatsServer) -> None:
+    closed = await Log.connect(nats_server.url)
+    await closed.close()
+    with pytest.raises(LogUnavailableError):
+        await closed.ask("test", b"anyone?", within_s=1)

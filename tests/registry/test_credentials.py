@@ -1,6 +1,7 @@
 import pytest
 
 from allthings.registry import Registry, Standing
+from allthings.registry.settings import BRIEF_TOKEN_NS, EXPIRED_TOKEN_KEPT_NS
 from allthings.things.errors import BadInputError, NotFoundError
 
 T0 = 1_000
@@ -27,7 +28,8 @@ def test_tokens_are_found_many_at_once(furnished: Registry) -> None:
             ("lamp", ada.secret),
             ("lamp", "nonsense\x00\ud800"),
             ("lamp", lamp.secret),
-        ]
+        ],
+        T0,
     )
     device = Standing("device", "lamp", "", "main", f"token:{lamp.id}")
     assert found == [
@@ -39,7 +41,7 @@ def test_tokens_are_found_many_at_once(furnished: Registry) -> None:
         None,
         device,
     ]
-    assert furnished.credentials.by_tokens([]) == []
+    assert furnished.credentials.by_tokens([], T0) == []
 
 
 def test_a_device_may_have_a_password(furnished: Registry) -> None:
@@ -97,7 +99,7 @@ def test_what_ends_a_credential(furnished: Registry) -> None:
     other = furnished.tokens.create("device", "pump", "", T0)
     program = furnished.tokens.create("api", "ada", "", T0)
     shown = [("lamp", token.secret), ("pump", other.secret), ("ada", program.secret)]
-    lamp, pump, ada = furnished.credentials.by_tokens(shown)
+    lamp, pump, ada = furnished.credentials.by_tokens(shown, T0)
     certified = furnished.credentials.by_certificate("pump")
     assert lamp is not None
     assert pump is not None
@@ -147,3 +149,16 @@ def test_renewing_thousands(furnished: Registry) -> None:
         furnished.tokens.create("device", "lamp", "", number)
     gone = [Standing("device", "lamp", "", "main", f"token:{number:016x}") for number in range(2_500)]
     assert set(furnished.credentials.renew(gone).values()) == {None}
+
+
+def test_a_token_for_mqtt_shows_its_user_for_some_minutes(furnished: Registry) -> None:
+    token = furnished.tokens.create("mqtt", "ada", "", T0)
+    assert token.expires_ns == T0 + BRIEF_TOKEN_NS
+    shown = [("ada", token.secret), ("lamp", token.secret)]
+    ada = Standing("user", "ada", "operator", "acme", f"token:{token.id}", token.expires_ns)
+    assert furnished.credentials.by_tokens(shown, T0) == [ada, None]
+    assert furnished.credentials.by_tokens(shown, token.expires_ns) == [None, None]
+    # Connections that were made with it live on, until it is forgotten.
+    assert furnished.credentials.renew([ada]) == {ada: ada}
+    furnished.tokens.create("mqtt", "ada", "", token.expires_ns + EXPIRED_TOKEN_KEPT_NS + 1)
+    assert furnished.credentials.renew([ada]) == {ada: None}

@@ -281,3 +281,25 @@ def test_all_types_follows_every_change(registry: Registry, url: str) -> None:
     assert registry.things.all_types().keys() == {"lamp-1", "new"}
     assert registry.things.all_types() is registry.things.all_types()
     other.close()
+
+
+def test_the_types_of_strict_things(registry: Registry) -> None:
+    td = {"title": "Tank", "properties": {"level": {"type": "number", "maximum": 100}}}
+    registry.things.create(td | {"allthings:strict": True}, T0, "tank")
+    registry.things.create(td, T0, "other")
+    assert registry.things.strict_types() == {
+        "tank": {"level": PropertyType(type="number", maximum=100.0, read_only=False)}
+    }
+    registry.things.patch("other", {"allthings:strict": True}, T0)
+    registry.things.patch("tank", {"properties": {"level": {"maximum": 50}}}, T0)
+    strict = registry.things.strict_types()
+    assert {name: types["level"].maximum for name, types in strict.items()} == {"tank": 50.0, "other": 100.0}
+    registry.things.patch("tank", {"allthings:strict": None}, T0)
+    registry.things.remove("other")
+    assert registry.things.strict_types() == {}
+
+
+@pytest.mark.parametrize("wrong", [{"allthings:strict": "yes"}, {"allthings:tenant": "a/b"}, {"allthings:tenant": 1}])
+def test_our_own_members_are_checked(registry: Registry, wrong: dict[str, object]) -> None:
+    with pytest.raises(BadInputError, match="must be"):
+        registry.things.create({"title": "x", **wrong}, T0)

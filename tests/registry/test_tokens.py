@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
 from allthings.registry import Registry, SeenProperty, Token, User
 from allthings.registry.database import Database
 from allthings.registry.schema import TokenRow
+from allthings.registry.settings import BRIEF_TOKEN_NS, TOKENS_PER_SUBJECT_MAX
+from allthings.registry.tokens import looks_like_token
 from allthings.things.errors import BadInputError, LimitExceededError, NotFoundError
 from allthings.things.types import Kind
 
@@ -127,3 +131,21 @@ def test_the_number_of_tokens_has_a_limit(furnished: Registry, monkeypatch: pyte
     with pytest.raises(LimitExceededError):
         furnished.tokens.create("device", "lamp", "", T0)
     furnished.tokens.create("device", "pump", "", T0)
+
+
+def test_a_token_for_mqtt_opens_nothing_else(furnished: Registry) -> None:
+    token = furnished.tokens.create("mqtt", "ada", "", T0)
+    assert looks_like_token(token.secret)
+    assert furnished.tokens.verify_bearer(token.secret) is None
+    assert not furnished.tokens.verify_device("ada", token.secret)
+    assert furnished.tokens.list("ada", kind="api") == []
+    assert furnished.tokens.list("ada", kind="mqtt") == [replace(token, secret="")]
+
+
+def test_expired_tokens_take_no_room(furnished: Registry) -> None:
+    for _ in range(TOKENS_PER_SUBJECT_MAX):
+        furnished.tokens.create("mqtt", "ada", "", T0)
+    with pytest.raises(LimitExceededError):
+        furnished.tokens.create("mqtt", "ada", "", T0)
+    furnished.tokens.create("api", "ada", "", T0)
+    furnished.tokens.create("mqtt", "ada", "", T0 + BRIEF_TOKEN_NS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -56,6 +57,16 @@ def test_proxies_must_be_addresses(tmp_path: Path) -> None:
         opened(settings(tmp_path / "data", proxy_protocol="10.0.0.1,proxy.example"))
 
 
+def test_open_is_refused_where_others_reach_it(tmp_path: Path) -> None:
+    """Also when it was not we who opened the socket."""
+    for address, refused in (("127.0.0.1", False), ("0.0.0.0", True)):
+        with contextlib.ExitStack() as stack:
+            given = {"mqtt": [stack.enter_context(socket.create_server((address, 0)))]}
+            expected = pytest.raises(StartError, match="--open") if refused else contextlib.nullcontext()
+            with expected:
+                listening.open_all(settings(tmp_path, open=True), given, stack)
+
+
 def test_certificates_of_ones_own_or_made(tmp_path: Path) -> None:
     own = settings(tmp_path, tls_cert="both.pem")
     assert listening.certificate_files(own) == (Path("both.pem"), Path("both.pem"), None)
@@ -84,6 +95,9 @@ def test_everything_at_once(tmp_path: Path) -> None:
         trust = ssl.create_default_context(cafile=made["ca"])
         with httpx.Client(verify=trust) as client:
             assert client.get(f"{platform.http}/health").status_code == 200
+        asked = [PROGRAM, "things", "list", "--url", platform.http]
+        assert subprocess.run(asked, env={**os.environ, "SSL_CERT_FILE": made["ca"]}, timeout=60).returncode == 0
+        assert subprocess.run(asked, timeout=60).returncode == 1
         tls = {"ca_certs": made["ca"], "certfile": device["certificate"], "keyfile": device["key"]}
         ways = (
             {"hostname": host, "port": int(port), "tls": tls},

@@ -28,6 +28,8 @@ State = Literal["ok", "warn", "fail"]
 #: A consumer that is this far behind, or a clock that is this far off, deserves a word.
 LAG_S_MAX: Final = 10.0
 CLOCK_S_MAX: Final = 5.0
+#: A certificate that ends within this deserves a word.
+CERTIFICATE_DAYS_MIN: Final = 21
 #: Free disk, as a multiple of the reserve below which devices have to wait, that deserves a word.
 RESERVE_FACTOR: Final = 4
 _STEP_WATCH_S: Final = 0.2
@@ -53,13 +55,37 @@ def machine(settings: Settings, addresses: dict[str, str], running: bool) -> Ite
     yield _nats(settings)
     yield _data(settings)
     yield _disk(settings)
-    for what, port, flag in (("HTTP", settings.http_port, "--http-port"), ("MQTT", settings.mqtt_port, "--mqtt-port")):
+    ports = [("HTTP", settings.http_port, "--http-port"), ("MQTT", settings.mqtt_port, "--mqtt-port")]
+    if settings.mqtts_port >= 0:
+        ports.append(("MQTTS", settings.mqtts_port, "--mqtts-port"))
+    for what, port, flag in ports:
         address = addresses.get(what.lower(), "")
         if running and address:
             yield Finding(f"port {what}", "ok", f"{address}, in use by the platform")
         else:
             yield _port(what, settings.host, port, flag)
+    if settings.https or settings.mqtts_port >= 0:
+        yield _certificate(settings, now_ns())
     yield _clock(settings)
+
+
+def _certificate(settings: Settings, now: int) -> Finding:
+    from allthings.gateway.certificates import ServerCertificate
+    from allthings.runtime import listening
+    from allthings.runtime.authority import valid_until
+
+    try:
+        files = listening.certificate_files(settings)
+        ServerCertificate(files)
+        until = valid_until(files.certificate)
+    except AllthingsError as error:
+        return Finding("certificate", "fail", error.detail, "name another with --tls-cert, or: allthings certs init")
+    left_days = (until.timestamp() - now / NS_PER_S) / 86_400
+    detail = f"{files.certificate} is good until {until:%Y-%m-%d %H:%M} UTC"
+    if left_days > CERTIFICATE_DAYS_MIN:
+        return Finding("certificate", "ok", detail)
+    state: State = "warn" if left_days > 0 else "fail"
+    return Finding("certificate", state, detail, "renew it; what `allthings certs init` made, with --renew")
 
 
 def _nats(settings: Settings) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -21,13 +22,20 @@ def thing_path(reference: str, tail: str = "", root: str = "/things") -> str:
     return f"{root}/{quote(reference, safe=':')}{tail}"
 
 
+def _trust(url: str) -> ssl.SSLContext | bool:
+    """Whom to trust at this address: the machine's authorities, or those of the file that SSL_CERT_FILE names."""
+    return ssl.create_default_context() if url.startswith("https:") else True
+
+
 class Client:
     """One platform. Raises UnreachableError when nothing answers, ProblemError when it refuses."""
 
     def __init__(self, url: str, token: str = "", timeout: httpx.Timeout | float = _TIMEOUT) -> None:
         self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+        self._http = httpx.Client(
+            base_url=self.url, headers=headers, timeout=timeout, trust_env=False, verify=_trust(self.url)
+        )
 
     def __enter__(self) -> Client:
         return self

@@ -90,13 +90,13 @@ class Credentials:
         self._known.move_to_end(key)
         return Principal(standing)
 
-    async def by_tokens(self, shown: Sequence[tuple[str, str]]) -> list[Principal | None]:
+    async def by_tokens(self, shown: Sequence[tuple[str, str]], now_ns: int) -> list[Principal | None]:
         """For each (name, secret) whom it shows if the secret is a token. One look-up for all."""
         assert self._registry is not None
         generation = -1
         while generation != self._generation:
             generation = self._generation
-            standings = await asyncio.to_thread(self._registry.credentials.by_tokens, shown)
+            standings = await asyncio.to_thread(self._registry.credentials.by_tokens, shown, now_ns)
         return [
             self._remember(*each, standing) if standing else None
             for each, standing in zip(shown, standings, strict=True)
@@ -137,6 +137,8 @@ class Credentials:
         return self._known.values()
 
     def _remember(self, name: str, secret: str, standing: Standing) -> Principal:
+        if standing.expires_ns:
+            return Principal(standing)
         self._known[self._digest(name, secret)] = standing
         if len(self._known) > settings.CREDENTIALS_KNOWN_MAX:
             self._known.popitem(last=False)

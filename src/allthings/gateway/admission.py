@@ -149,7 +149,8 @@ class Admission:
     async def _look_up(self, waiting: list[Waiting]) -> list[Waiting]:
         slow: list[Waiting] = []
         shown = [each for each in waiting if each.name]
-        found = await self._credentials.by_tokens([(each.name, each.secret) for each in shown]) if shown else []
+        asked = [(each.name, each.secret) for each in shown]
+        found = await self._credentials.by_tokens(asked, self._now_ns()) if asked else []
         for each, principal in zip(shown, found, strict=True):
             if principal is None and not looks_like_token(each.secret):
                 slow.append(each)

@@ -29,19 +29,22 @@ _BLOCKS_AT_ONCE = 16
 _NO_MESSAGES = frozenset({"upload", "replay"})
 
 
-class Elsewhere:
-    """Follows the log for one gateway of a family."""
+async def follow_others(log: Log, broker: Broker, family: str) -> None:
+    """Hand on the messages of all blocks that others appended, in the order of the log, until cancelled.
 
+    Only the headers of blocks are read; a block itself only if it is another's and concerns somebody here. `family`
+    names the gateways of this machine.
+    """
+    await _Elsewhere(log, broker, family).follow()
+
+
+class _Elsewhere:
     def __init__(self, log: Log, broker: Broker, family: str) -> None:
         self._log = log
         self._broker = broker
         self._family = family
 
     async def follow(self) -> None:
-        """Hand on the messages of all blocks that others appended, in the order of the log, until cancelled.
-
-        Only the headers of blocks are read; a block itself only if it is another's and concerns somebody here.
-        """
         broker = self._broker
         async for entries in self._log.read(broker.followed, headers=True):
             for at in range(0, len(entries), _BLOCKS_AT_ONCE):

@@ -16,7 +16,7 @@ from allthings.gateway.access import Credentials
 from allthings.gateway.audit import AuditTrail
 from allthings.gateway.broker import Broker
 from allthings.gateway.connection import Connection
-from allthings.gateway.elsewhere import Elsewhere
+from allthings.gateway.elsewhere import follow_others
 from allthings.gateway.flow import Lag, disk_free
 from allthings.gateway.following import Following
 from allthings.gateway.handover import Handover
@@ -70,7 +70,7 @@ async def run_gateway(
         appending = tasks.create_task(broker.collector.run())
         beside = [
             tasks.create_task(keeper.run()),
-            tasks.create_task(Elsewhere(log, broker, family).follow()),
+            tasks.create_task(follow_others(log, broker, family)),
             tasks.create_task(system.publish(broker)),
             tasks.create_task(_follow_historian(log, lag)),
             tasks.create_task(_decide(broker, lag)),

@@ -38,6 +38,8 @@ def values(broker: Broker, uptime_s: float) -> dict[str, str]:
         "messages/dropped": str(broker.sessions.dropped_messages),
         "messages/stored": str(sum(session.queued for session in sessions.values())),
         "messages/refused": str(statistics.refused_messages),
+        "messages/over quota": str(statistics.over_quota),
+        "clients/slowed seconds": f"{statistics.slowed_s:.0f}",
         "bytes/received": str(collector.bytes),
         "subscriptions/count": str(len(broker.routing)),
         "retained messages/count": str(len(broker.retained)),

@@ -39,6 +39,7 @@ class History:
         self._opened = Engine(self._dsn)
         schema.upgrade(self._opened)
         views.create(self._opened)
+        self._opened.merge_last()
         self._refused = Refused(self._opened.query)
         self._asking = Asking(self._opened.query, lambda: self._floors)
         self._plotting = Plotting(self._opened.query, self._asking)

@@ -17,6 +17,10 @@ SQL_HANDLES: Final = 2
 #: How long a query waits for a free handle before it is refused.
 HANDLE_WAIT_S: Final = 30.0
 
+#: Threads of the embedded engine that merge parts begin with this name; and how far they stand back (nice(2)).
+MERGE_THREADS: Final = "MergeMutate"
+MERGE_NICENESS: Final = 10
+
 #: One insert is one part on disk per month that it touches, so few large ones are wanted.
 INSERT_ROWS_MAX: Final = 200_000
 INSERT_WAIT_S: Final = 0.4

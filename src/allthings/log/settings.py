@@ -11,6 +11,7 @@ POSITIONS_BUCKET: Final = "allthings-positions"
 RETAINED: Final = "Allthings-Retained"
 TABLES: Final = "allthings-table"
 NOTES: Final = "allthings.notes"
+QUESTIONS: Final = "allthings.questions"
 
 #: One append, one NATS message. A single MQTT message may be as large as the gateway allows (below this).
 BLOCK_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -21,6 +22,9 @@ APPEND_TIMEOUT_S: Final = 5.0
 
 #: Within this a server that starts is waited for.
 CONNECT_WITHIN_S: Final = 5.0
+
+#: Who asks without knowing how many will answer waits this long for one more answer.
+ANSWERS_APART_S: Final = 0.15
 
 #: A reader asks for at most this much at once; it bounds the reader's memory.
 READ_BLOCKS_MAX: Final = 256

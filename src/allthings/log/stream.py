@@ -12,7 +12,7 @@ import contextlib
 import functools
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -25,6 +25,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy,
 from allthings.log import block, settings
 from allthings.log.entry import Entry
 from allthings.log.errors import LogFullError, LogOrderError, LogUnavailableError
+from allthings.log.heeding import heeding
 from allthings.log.reader import Reader
 from allthings.log.table import Table
 
@@ -37,6 +38,10 @@ _EXPECTED = "Nats-Expected-Last-Msg-Id"
 _WRONG_LAST_ID = 10070
 #: JetStream's error codes for "no room": maximum bytes, maximum messages, resources, storage.
 _FULL_CODES = frozenset({10047, 10077, 10023, 10028})
+
+
+#: The status of the server's own answer when nobody is there to give one.
+_NO_RESPONDERS = "503"
 
 
 def _shown(url: str) -> str:
@@ -129,15 +134,17 @@ class Log:
             allow_direct=True,
         )
         try:
-            await self._js.stream_info(settings.STREAM)
-            await self._js.update_stream(config)
+            await heeding(self._js.stream_info(settings.STREAM))
+            await heeding(self._js.update_stream(config))
         except nats.js.errors.NotFoundError:
-            await self._js.add_stream(config)
+            await heeding(self._js.add_stream(config))
         try:
-            self._positions = await self._js.key_value(settings.POSITIONS_BUCKET)
+            self._positions = await heeding(self._js.key_value(settings.POSITIONS_BUCKET))
         except nats.js.errors.NotFoundError:
-            self._positions = await self._js.create_key_value(
-                bucket=settings.POSITIONS_BUCKET, history=1, storage=StorageType.FILE, replicas=self._replicas
+            self._positions = await heeding(
+                self._js.create_key_value(
+                    bucket=settings.POSITIONS_BUCKET, history=1, storage=StorageType.FILE, replicas=self._replicas
+                )
             )
 
     def _on_reconnect(self) -> None:
@@ -215,7 +222,7 @@ class Log:
 
     async def _append(self, data: bytes, source: str, headers: dict[str, str]) -> int:
         try:
-            answer = await self._js.publish(f"{settings.SUBJECT}.{source}", data, headers=headers)
+            answer = await heeding(self._js.publish(f"{settings.SUBJECT}.{source}", data, headers=headers))
         except nats.js.errors.APIError as error:
             if error.err_code in _FULL_CODES:
                 raise LogFullError(f"the log takes no more blocks: {error.description}") from error
@@ -248,24 +255,26 @@ class Log:
 
     async def _consumer(self, after: int, *, headers: bool) -> str:
         """A fresh reader's name at the server, standing behind `after`."""
-        info = await self._js.add_consumer(
-            settings.STREAM,
-            ConsumerConfig(
-                ack_policy=AckPolicy.NONE,
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=after + 1,
-                mem_storage=True,
-                num_replicas=1,
-                inactive_threshold=settings.READER_INACTIVE_S,
-                headers_only=headers,
-            ),
+        info = await heeding(
+            self._js.add_consumer(
+                settings.STREAM,
+                ConsumerConfig(
+                    ack_policy=AckPolicy.NONE,
+                    deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                    opt_start_seq=after + 1,
+                    mem_storage=True,
+                    num_replicas=1,
+                    inactive_threshold=settings.READER_INACTIVE_S,
+                    headers_only=headers,
+                ),
+            )
         )
         return str(info.name)
 
     async def get(self, sequence: int) -> Entry | None:
         """One block, or None when the log does not have it (any more)."""
         try:
-            message = await self._js.get_msg(settings.STREAM, seq=sequence)
+            message = await heeding(self._js.get_msg(settings.STREAM, seq=sequence))
         except nats.js.errors.NotFoundError:
             return None
         except (nats.errors.Error, TimeoutError) as error:
@@ -285,11 +294,13 @@ class Log:
         bucket = f"{settings.TABLES}-{name}"
         try:
             try:
-                return Table(await self._js.key_value(bucket))
+                return Table(await heeding(self._js.key_value(bucket)))
             except nats.js.errors.NotFoundError:
                 return Table(
-                    await self._js.create_key_value(
-                        bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas
+                    await heeding(
+                        self._js.create_key_value(
+                            bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas
+                        )
                     )
                 )
         except (nats.errors.Error, TimeoutError) as error:
@@ -298,7 +309,7 @@ class Log:
     async def position(self, consumer: str) -> int:
         """The sequence up to which a consumer has finished; 0 for one that never ran."""
         try:
-            entry = await self._positions.get(consumer)
+            entry = await heeding(self._positions.get(consumer))
         except nats.js.errors.KeyNotFoundError:
             return 0
         except (nats.errors.Error, TimeoutError) as error:
@@ -308,23 +319,23 @@ class Log:
     async def save_position(self, consumer: str, sequence: int) -> None:
         """Keep a consumer's position, durably. Call it when everything up to `sequence` is durable elsewhere."""
         try:
-            await self._positions.put(consumer, str(sequence).encode())
+            await heeding(self._positions.put(consumer, str(sequence).encode()))
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the position of {consumer} cannot be kept: {error!r}") from error
 
     async def forget_position(self, consumer: str) -> None:
         """Drop the position of a consumer that is no more; nothing happens if there is none."""
         try:
-            await self._positions.purge(consumer)
+            await heeding(self._positions.purge(consumer))
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the position of {consumer} cannot be dropped: {error!r}") from error
 
     async def status(self) -> LogStatus:
         """First and last sequence, size, and how far each consumer is."""
         try:
-            state = (await self._js.stream_info(settings.STREAM)).state
+            state = (await heeding(self._js.stream_info(settings.STREAM))).state
             try:
-                names = await self._positions.keys()
+                names = await heeding(self._positions.keys())
             except nats.js.errors.NoKeysError:
                 names = []
             positions = {name: await self.position(name) for name in names}
@@ -338,7 +349,7 @@ class Log:
 
         Returns the number of blocks dropped.
         """
-        state = (await self._js.stream_info(settings.STREAM)).state
+        state = (await heeding(self._js.stream_info(settings.STREAM))).state
         if not state.messages:
             return 0
         oldest_kept = await self._first_younger(state.first_seq, state.last_seq, now_ns - int(keep_age_s * 1e9))
@@ -349,7 +360,7 @@ class Log:
         oldest_kept = min(oldest_kept, finished + 1)
         if oldest_kept <= state.first_seq:
             return 0
-        await self._js.purge_stream(settings.STREAM, seq=oldest_kept)
+        await heeding(self._js.purge_stream(settings.STREAM, seq=oldest_kept))
         return int(oldest_kept - state.first_seq)
 
     async def _first_younger(self, first: int, last: int, limit_ns: int) -> int:
@@ -377,6 +388,49 @@ class Log:
         try:
             async for message in subscription.messages:
                 yield message.data
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+    # Questions: small, not durable, for whoever answers now
+
+    async def ask(self, subject: str, data: bytes, *, within_s: float, replies: int = 0) -> list[bytes]:
+        """Ask whoever answers on a subject; the answers in the order in which they came, none if nobody does.
+
+        Returns when `replies` have come; 0 means all that come soon after one another. After `within_s` it returns
+        what there is. Raises LogUnavailableError when the question cannot even be sent.
+        """
+        inbox = self._nc.new_inbox()
+        arrived: asyncio.Queue[Any] = asyncio.Queue()
+        answers: list[bytes] = []
+        try:
+            subscription = await self._nc.subscribe(inbox, cb=arrived.put)
+            try:
+                await self._nc.publish(f"{settings.QUESTIONS}.{subject}", data, reply=inbox)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(within_s) as limit:
+                        while not replies or len(answers) < replies:
+                            message = await arrived.get()
+                            if not message.data and (message.headers or {}).get("Status") == _NO_RESPONDERS:
+                                break
+                            answers.append(message.data)
+                            if not replies:
+                                soon = asyncio.get_running_loop().time() + settings.ANSWERS_APART_S
+                                limit.reschedule(min(soon, limit.when() or soon))
+            finally:
+                await subscription.unsubscribe()
+        except (nats.errors.Error, OSError) as error:
+            raise LogUnavailableError(f"a question could not be asked: {error!r}") from error
+        return answers
+
+    async def answers(self, subject: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Answer questions on a subject, one after the other, until cancelled."""
+        subscription = await self._nc.subscribe(f"{settings.QUESTIONS}.{subject}")
+        try:
+            async for message in subscription.messages:
+                answer = await handler(message.data)
+                with contextlib.suppress(nats.errors.Error, OSError):
+                    await self._nc.publish(message.reply, answer)
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()

@@ -10,6 +10,7 @@ import nats.errors
 import nats.js.errors
 
 from allthings.log.errors import LogUnavailableError
+from allthings.log.heeding import heeding
 
 
 def key_of(name: str) -> str:
@@ -26,21 +27,21 @@ class Table:
     async def put(self, key: str, value: bytes) -> None:
         """Set a key's value. Raises LogUnavailableError."""
         try:
-            await self._bucket.put(key, value)
+            await heeding(self._bucket.put(key, value))
         except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
             raise LogUnavailableError(f"a row cannot be kept: {error!r}") from error
 
     async def delete(self, key: str) -> None:
         """Remove a key, also one that is not there. Raises LogUnavailableError."""
         try:
-            await self._bucket.purge(key)
+            await heeding(self._bucket.purge(key))
         except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
             raise LogUnavailableError(f"a row cannot be removed: {error!r}") from error
 
     async def rows(self) -> AsyncIterator[tuple[str, bytes]]:
         """Each key with its value as they stand now, in no particular order. Raises LogUnavailableError."""
         try:
-            watcher = await self._bucket.watchall(ignore_deletes=True)
+            watcher = await heeding(self._bucket.watchall(ignore_deletes=True))
             try:
                 async for entry in watcher:
                     # The watcher says None once it has shown everything that was there.

@@ -21,6 +21,7 @@ from allthings.registry.passwords import Passwords
 from allthings.registry.rows import require
 from allthings.registry.schema import DevicePasswordRow, ThingRow, TokenRow, UserRow
 from allthings.registry.settings import LOOKUP_CHUNK
+from allthings.registry.tokens import valid_at
 from allthings.registry.users import role_from, valid_user_name
 from allthings.things.errors import NotFoundError
 from allthings.things.names import valid_thing_name
@@ -32,13 +33,17 @@ _CERTIFICATE: Final = "certificate"
 
 @dataclass(frozen=True)
 class Standing:
-    """Who somebody is. `credential` is what showed it: `token:{id}`, `password:{stamp}` or `certificate`."""
+    """Who somebody is. `credential` is what showed it: `token:{id}`, `password:{stamp}` or `certificate`.
+
+    `expires_ns`: when it no longer does for those who come then; 0 never.
+    """
 
     kind: Literal["device", "user"]
     name: str
     role: str
     tenant: str
     credential: str
+    expires_ns: int = 0
 
 
 class Credentials:
@@ -46,7 +51,7 @@ class Credentials:
         self._database = database
         self._passwords = passwords
 
-    def by_tokens(self, shown: Sequence[tuple[str, str]]) -> list[Standing | None]:
+    def by_tokens(self, shown: Sequence[tuple[str, str]], now_ns: int) -> list[Standing | None]:
         """For each (name, secret) whom it shows, if the secret is a token of the thing or user of that name.
 
         One query for all. The index is searched by digest, whose timing tells nothing of the secret.
@@ -54,7 +59,7 @@ class Credentials:
         digests = [digest(secret) for _, secret in shown]
         found: dict[bytes, Standing] = {}
         with self._database.read() as session:
-            for row, tenant, user in session.execute(_tokens().where(TokenRow.digest.in_(digests))):
+            for row, tenant, user in session.execute(_tokens().where(TokenRow.digest.in_(digests), valid_at(now_ns))):
                 found[bytes(row.digest)] = _of_token(row, tenant, user)
         standings = [found.get(each) for each in digests]
         return [
@@ -150,12 +155,12 @@ def _tokens() -> Any:
 def _of_token(row: TokenRow, tenant: str | None, user: UserRow | None) -> Standing:
     credential = _TOKEN + row.id
     if user is not None:
-        return _of_user(user, credential)
+        return _of_user(user, credential, row.expires_ns or 0)
     return Standing("device", row.thing or "", "", tenant or "", credential)
 
 
-def _of_user(user: UserRow, credential: str) -> Standing:
-    return Standing("user", user.name, role_from(user.role), user.tenant, credential)
+def _of_user(user: UserRow, credential: str, expires_ns: int = 0) -> Standing:
+    return Standing("user", user.name, role_from(user.role), user.tenant, credential, expires_ns)
 
 
 def _device(session: Session, name: str) -> tuple[Standing, str] | None:

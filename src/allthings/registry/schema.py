@@ -116,7 +116,10 @@ class SessionRow(Table):
 
 
 class TokenRow(Table):
-    """A device's token belongs to a thing, a program's to a user; only the digest is kept."""
+    """A device's token belongs to a thing, that of a program or of a browser's MQTT to a user.
+
+    Only the digest is kept.
+    """
 
     __tablename__ = "tokens"
 
@@ -129,6 +132,8 @@ class TokenRow(Table):
     user: Mapped[str | None] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
     label: Mapped[str] = mapped_column(String(128))
     created_ns: Mapped[int] = mapped_column(BigInteger)
+    #: Null: it lasts until it is revoked.
+    expires_ns: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class DevicePasswordRow(Table):

@@ -40,6 +40,10 @@ SESSIONS_PER_USER_MAX: Final = 100
 
 TOKEN_LABEL_MAX: Final = 128
 TOKENS_PER_SUBJECT_MAX: Final = 100
+#: How long a token of a browser's MQTT client can be used to connect, and when it is forgotten: until then connections
+#: that were made with it live on.
+BRIEF_TOKEN_NS: Final = 300 * NS_PER_S
+EXPIRED_TOKEN_KEPT_NS: Final = 7 * _DAY_NS
 
 ACCESS_RULES_MAX: Final = 2_000
 RULE_NOTE_MAX: Final = 256

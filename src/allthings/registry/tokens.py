@@ -1,4 +1,4 @@
-"""Tokens: what devices and programs show instead of a password. Thread-safe."""
+"""Tokens: what devices, programs and the console's MQTT client show instead of a password. Thread-safe."""
 
 from __future__ import annotations
 
@@ -15,19 +15,27 @@ from allthings.registry.counters import ACCESS, count
 from allthings.registry.database import Database
 from allthings.registry.digests import digest, new_secret
 from allthings.registry.schema import ThingRow, TokenRow, UserRow
-from allthings.registry.settings import TOKEN_LABEL_MAX, TOKENS_PER_SUBJECT_MAX
+from allthings.registry.settings import (
+    BRIEF_TOKEN_NS,
+    EXPIRED_TOKEN_KEPT_NS,
+    TOKEN_LABEL_MAX,
+    TOKENS_PER_SUBJECT_MAX,
+)
 from allthings.registry.users import User, user_from
 from allthings.things.errors import BadInputError, LimitExceededError, NotFoundError
 from allthings.things.names import valid_id, valid_thing_name
 
-Kind = Literal["device", "api"]
-_PREFIXES: Final[dict[Kind, str]] = {"device": "atd", "api": "ata"}
-_TOKEN: Final = re.compile(r"(atd|ata)_[A-Za-z0-9_-]{43}")
+Kind = Literal["device", "api", "mqtt"]
+_PREFIXES: Final[dict[Kind, str]] = {"device": "atd", "api": "ata", "mqtt": "atm"}
+_TOKEN: Final = re.compile(r"(atd|ata|atm)_[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True)
 class Token:
-    """`subject` is the thing's name (device) or the user's (api). `secret` is known only right after creation."""
+    """`subject` is the thing's name (device) or the user's (api, mqtt). `secret` is known only right after creation.
+
+    One of kind mqtt is for MQTT alone, and for some minutes (`expires_ns`).
+    """
 
     id: str
     kind: Kind
@@ -35,6 +43,7 @@ class Token:
     label: str
     created_ns: int
     secret: str = ""
+    expires_ns: int | None = None
 
 
 def looks_like_token(secret: str) -> bool:
@@ -52,15 +61,21 @@ class Tokens:
         Raises NotFoundError if there is no such thing or user, BadInputError, LimitExceededError.
         """
         if kind not in _PREFIXES:
-            raise BadInputError(f"a token is for a device or for api, not for {kind!r}")
+            raise BadInputError(f"a token is for a device, for api or for mqtt, not for {kind!r}")
         if len(label) > TOKEN_LABEL_MAX or "\x00" in label:
             raise BadInputError(f"a label has at most {TOKEN_LABEL_MAX} characters")
         secret = new_secret(_PREFIXES[kind])
         token_id = secrets.token_hex(8)
+        expires_ns = now_ns + BRIEF_TOKEN_NS if kind == "mqtt" else None
 
         def change(session: Session) -> Token:
             name = _subject(session, kind, subject)
-            existing = sa.select(sa.func.count()).select_from(TokenRow).where(_belongs_to(kind, name))
+            session.execute(sa.delete(TokenRow).where(TokenRow.expires_ns < now_ns - EXPIRED_TOKEN_KEPT_NS))
+            existing = (
+                sa.select(sa.func.count())
+                .select_from(TokenRow)
+                .where(_belongs_to(kind, name), TokenRow.kind == kind, valid_at(now_ns))
+            )
             if session.execute(existing).scalar_one() >= TOKENS_PER_SUBJECT_MAX:
                 raise LimitExceededError(
                     f"{name} has {TOKENS_PER_SUBJECT_MAX} tokens already: revoke those that are not used"
@@ -70,12 +85,13 @@ class Tokens:
                 digest=digest(secret),
                 kind=kind,
                 thing=name if kind == "device" else None,
-                user=name if kind == "api" else None,
+                user=None if kind == "device" else name,
                 label=label,
                 created_ns=now_ns,
+                expires_ns=expires_ns,
             )
             session.add(row)
-            return Token(token_id, kind, name, label, now_ns, secret)
+            return Token(token_id, kind, name, label, now_ns, secret, expires_ns)
 
         return self._database.write(change)
 
@@ -129,8 +145,13 @@ class Tokens:
             return row if row is not None and hmac.compare_digest(row.digest, shown) else None
 
 
+def valid_at(now_ns: int) -> sa.ColumnElement[bool]:
+    """Tokens that have not expired."""
+    return sa.or_(TokenRow.expires_ns.is_(None), TokenRow.expires_ns > now_ns)
+
+
 def _subject(session: Session, kind: Kind, subject: str) -> str:
-    if kind == "api":
+    if kind != "device":
         found = session.scalars(sa.select(UserRow.name).where(UserRow.name == subject)).one_or_none()
     elif valid_thing_name(subject) or valid_id(subject):
         either = sa.or_(ThingRow.id == subject, ThingRow.name == subject)
@@ -138,7 +159,7 @@ def _subject(session: Session, kind: Kind, subject: str) -> str:
     else:
         found = None
     if found is None:
-        raise NotFoundError(f"there is no {'user' if kind == 'api' else 'thing'} {subject[:128]!r}")
+        raise NotFoundError(f"there is no {'thing' if kind == 'device' else 'user'} {subject[:128]!r}")
     return found
 
 
@@ -154,5 +175,5 @@ def _belongs_to(kind: Kind, name: str) -> sa.ColumnElement[bool]:
 
 
 def _token(row: TokenRow) -> Token:
-    kind: Kind = "device" if row.kind == "device" else "api"
-    return Token(row.id, kind, row.thing or row.user or "", row.label, row.created_ns)
+    kind = next(kind for kind in _PREFIXES if kind == row.kind)
+    return Token(row.id, kind, row.thing or row.user or "", row.label, row.created_ns, expires_ns=row.expires_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 
 import uvloop
@@ -18,6 +19,7 @@ from allthings.runtime import listening
 from allthings.runtime.child import tell_ready
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
+from allthings.runtime.up import SHARD_VARIABLE
 from allthings.things.times import now_ns
 
 

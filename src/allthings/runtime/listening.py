@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
 import socket
@@ -39,9 +40,14 @@ def open_all(settings: Settings, given: Mapping[str, Sequence[socket.socket]], s
     Raises StartError, or CertificateError when TLS is asked for and its certificate cannot be used.
     """
     opened: Opened = {name: list(some) for name, some in given.items()}
-    for each in opened.values():
+    for name, each in opened.items():
         for listener in each:
             stack.enter_context(listener)
+            if settings.open and not _is_private(listener):
+                raise StartError(
+                    f"--open switches authentication off and is refused on {listener.getsockname()[0]}, where systemd "
+                    f"listens for {name}: use ListenStream=127.0.0.1:PORT, or leave --open out"
+                )
     ports = [("http", settings.http_port, "HTTP"), ("mqtt", settings.mqtt_port, "MQTT")]
     if settings.mqtts_port >= 0:
         ports.append(("mqtts", settings.mqtts_port, "MQTT over TLS"))
@@ -80,6 +86,13 @@ def handover(gateways: int, stack: contextlib.ExitStack) -> list[list[socket.soc
             end.setblocking(False)
             end.set_inheritable(True)
     return [[taking, *(giving for _, giving in pairs)] for taking, _ in pairs]
+
+
+def _is_private(listener: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
+    if listener.family == socket.AF_UNIX:
+        return True
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def relay_path(settings: Settings) -> Path:

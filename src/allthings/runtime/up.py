@@ -71,15 +71,14 @@ class _Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        nats_url = self._settings.nats or self._start_nats()
+        settings = self._settings
+        nats_url = settings.nats or self._start_nats()
         roles = [
             *(
-                self._add(self._gateway(nats_url, Shard(index, len(self._handover))))
-                for index in range(len(self._handover))
+                self._add(self._gateway(nats_url, Shard(index, settings.gateways)))
+                for index in range(settings.gateways)
             ),
-            self._add(
-                self._role("platform", "platform", nats_url, self._opened, listening.OF_PLATFORM, stop_within_s=4)
-            ),
+            self._add(self._platform(nats_url)),
         ]
         tasks = [asyncio.create_task(child.run()) for child in self._children]
         ready = asyncio.create_task(self._tell_when_ready(roles, tasks))
@@ -115,29 +114,30 @@ class _Supervisor:
 
     def _gateway(self, nats_url: str, shard: Shard) -> ChildSpec:
         opened = {**self._opened, "handover": self._handover[shard.index]}
-        return self._role(
-            *(shard.source, "gateway", nats_url, opened, (*listening.OF_GATEWAY, "handover")),
-            stop_within_s=3,
-            environment={SHARD_VARIABLE: str(shard)},
-        )
+        bequest = listening.bequest(opened, (*listening.OF_GATEWAY, "handover"))
+        name = shard.source("gateway")
+        return self._role(name, "gateway", nats_url, bequest, 3, {SHARD_VARIABLE: str(shard)})
+
+    def _platform(self, nats_url: str) -> ChildSpec:
+        bequest = listening.bequest(self._opened, listening.OF_PLATFORM)
+        return self._role("platform", "platform", nats_url, bequest, 4, {})
 
     def _role(
         self,
         name: str,
         module: str,
         nats_url: str,
-        opened: listening.Opened,
-        listeners: Sequence[str],
+        bequest: tuple[str, tuple[int, ...]],
         stop_within_s: float,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str],
     ) -> ChildSpec:
-        named, descriptors = listening.bequest(opened, listeners)
+        named, descriptors = bequest
         return ChildSpec(
             name,
             [sys.executable, "-m", f"allthings.runtime.{module}"],
             environment={
                 **self._settings.environment(),
-                **(environment or {}),
+                **environment,
                 "ALLTHINGS_NATS": nats_url,
                 listening.LISTENERS_VARIABLE: named,
                 ADDRESS_VARIABLE: json.dumps(self._addresses),

@@ -1,0 +1,120 @@
+"""What is kept of sessions and retained messages in their tables (gateway.keeper)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from allthings.gateway.backlog import Backlog
+from allthings.gateway.session import options_of
+from allthings.mqtt.outbox import Stage
+from allthings.mqtt.packets import Publish
+
+if TYPE_CHECKING:
+    from allthings.gateway.session import Session
+
+
+class KeptFlight(msgspec.Struct, frozen=True, array_like=True):
+    packet_id: int
+    qos: int
+    stage: int
+    position: int
+    retain: bool
+    share: str
+
+
+class KeptDelivery(msgspec.Struct, frozen=True, array_like=True):
+    """A message that waits and has no place in the log."""
+
+    topic: bytes
+    payload: bytes
+    properties: bytes
+    expires_ns: int
+    qos: int
+    retain: bool
+
+
+class KeptSession(msgspec.Struct, frozen=True, array_like=True):
+    """A session as it stood when these blocks of this gateway and of others had been handed on."""
+
+    client: str
+    owner: str
+    keeper: str
+    sequence: int
+    followed: int
+    expiry_s: int
+    left_ns: int
+    subscriptions: list[tuple[str, int, bool, bool, int]]
+    flights: list[KeptFlight]
+    inbox: list[int]
+    positions: bytes
+    options: bytes
+    elsewhere: list[KeptDelivery]
+    will: Publish | None
+    will_due_ns: int
+    dropped: int
+    expired: int
+
+
+class KeptRetained(msgspec.Struct, frozen=True, array_like=True):
+    topic: str
+    payload: bytes
+    qos: int
+    properties: bytes | None
+    received_ns: int
+    position: int
+
+
+SESSION: Final = msgspec.msgpack.Decoder(KeptSession)
+RETAINED: Final = msgspec.msgpack.Decoder(list[KeptRetained])
+
+
+def encode_session(session: Session, keeper: str, sequence: int, followed: int) -> bytes:
+    """A session as it stands now, when these blocks of this gateway (`keeper`) and of others have been handed on."""
+    waiting, elsewhere = Backlog(), []
+    for delivery in session.waiting:
+        message = delivery.message
+        if message.position:
+            waiting.append(message.position, options_of(delivery))
+        else:
+            elsewhere.append(
+                KeptDelivery(
+                    *(message.topic, message.payload, message.properties, message.expires_ns),
+                    *(delivery.qos, delivery.retain),
+                )
+            )
+    positions, options = (first + rest for first, rest in zip(waiting.dump(), session.spilled.dump(), strict=True))
+    flights = []
+    for packet_id, flight in session.outbox.flights.items():
+        item = flight.item
+        stage = max(flight.stage, Stage.SENT) if flight.stage < Stage.RECEIVED else Stage.RELEASED
+        flights.append(
+            KeptFlight(
+                *(packet_id, flight.qos, stage, item.message.position if item else 0),
+                *(item.retain if item else False, item.share if item else ""),
+            )
+        )
+    kept = KeptSession(
+        client=session.client,
+        owner=session.owner,
+        keeper=keeper,
+        sequence=sequence,
+        followed=followed,
+        expiry_s=session.expiry_s,
+        left_ns=session.left_ns,
+        subscriptions=[
+            (topic_filter, each.qos, each.no_local, each.retain_as_published, each.identifier)
+            for topic_filter, each in session.filters.items()
+        ],
+        flights=flights,
+        inbox=[packet_id for packet_id, stored in session.inbox.items() if stored],
+        positions=positions,
+        options=options,
+        elsewhere=elsewhere,
+        will=session.will if session.will_due_ns else None,
+        will_due_ns=session.will_due_ns,
+        dropped=session.dropped,
+        expired=session.expired,
+    )
+    return msgspec.msgpack.encode(kept)
