@@ -24,6 +24,7 @@ from allthings.gateway.session import Session, Subscription
 from allthings.gateway.sessions import NEVER_S, Sessions
 from allthings.gateway.statistics import Statistics
 from allthings.gateway.strict import Strict
+from allthings.gateway.topics import Topics
 from allthings.log.block import FLAG_RETAIN
 from allthings.log.stream import Log
 from allthings.mqtt.errors import ProtocolError
@@ -72,6 +73,8 @@ class Broker:
         #: The `$SYS` topics (gateway.system).
         self.system = Retained()
         self.statistics = Statistics()
+        #: For people who look on (gateway.control).
+        self.topics = Topics()
         self.deadlines = Deadlines(self._loop)
         self._holds: set[str] = set()
         #: The sequence up to which blocks of others have been handed on.
@@ -196,6 +199,7 @@ class Broker:
                 server_keep_alive=None if keepalive_s == packet.keep_alive_s else keepalive_s,
             )
         connection.keepalive_s = keepalive_s
+        connection.since_ns = self._now_ns()
         self.statistics.connects += 1
         if keepalive_s:
             self._watch(connection)
@@ -368,6 +372,7 @@ class Broker:
     def _stored(self, runs: list[Run], payloads: list[bytes], position: int, first_ns: int) -> None:
         """A block is in the log: now its messages go to subscribers, and retained ones are kept."""
         listening = bool(self.routing)
+        self.topics.take(runs, payloads, first_ns)
         at = 0
         for topic, client, flags, properties, count, _ in runs:
             if listening or flags & FLAG_RETAIN:
