@@ -56,7 +56,7 @@ class Following:
             if versions.things != self._versions.things:
                 await self._things_changed()
         except UnavailableError as error:
-            if self._versions == _NONE:
+            if not self._trouble and self._versions == _NONE:
                 _LOGGER.info("waiting for the registry: %s", error)
             elif not self._trouble:
                 _LOGGER.warning("what was last known of the registry holds: %s", error)
