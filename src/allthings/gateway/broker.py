@@ -26,6 +26,7 @@ from allthings.gateway.shard import ALONE, Shard
 from allthings.gateway.shares import Shares
 from allthings.gateway.statistics import Statistics
 from allthings.gateway.strict import Strict
+from allthings.gateway.topics import Topics
 from allthings.log.block import FLAG_RETAIN
 from allthings.log.stream import Log
 from allthings.mqtt.errors import ProtocolError
@@ -90,6 +91,8 @@ class Broker:
         #: The `$SYS` topics (gateway.system).
         self.system = Retained()
         self.statistics = Statistics()
+        #: For people who look on (gateway.control).
+        self.topics = Topics()
         self.deadlines = Deadlines(self._loop)
         self._holds: set[str] = set()
         #: The sequence up to which blocks of others have been handed on.
@@ -235,6 +238,7 @@ class Broker:
                 server_keep_alive=None if keepalive_s == packet.keep_alive_s else keepalive_s,
             )
         connection.keepalive_s = keepalive_s
+        connection.since_ns = self._now_ns()
         self.statistics.connects += 1
         if keepalive_s:
             self._watch(connection)
@@ -420,6 +424,7 @@ class Broker:
     ) -> None:
         """A block is in the log: now its messages go to subscribers, and retained ones are kept."""
         listening = bool(self.routing)
+        self.topics.take(runs, payloads, first_ns)
         at = 0
         for topic, client, flags, properties, count, _ in runs:
             if listening or flags & FLAG_RETAIN:

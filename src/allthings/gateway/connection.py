@@ -98,6 +98,10 @@ class Connection(asyncio.Protocol):
         self._unacknowledged = 0
         self.dropped = 0
         self.received = 0
+        #: Messages of QoS 0; those of QoS 1 and 2 are counted by the session.
+        self.sent = 0
+        #: When CONNECT was accepted (Unix time in ns).
+        self.since_ns = 0
 
     # The socket
 
@@ -392,7 +396,8 @@ class Connection(asyncio.Protocol):
         if len(data) > self.outgoing_bytes_max:
             fitting = [packet for packet in packets if len(packet) <= self.outgoing_bytes_max]
             self.dropped += len(packets) - len(fitting)
-            data = b"".join(fitting)
+            data, packets = b"".join(fitting), fitting
+        self.sent += len(packets)
         self.push(data)
 
     def deliver_aliased(self, messages: list[Message], retain: bool, identifiers: tuple[int, ...], now_ns: int) -> None:
@@ -405,7 +410,9 @@ class Connection(asyncio.Protocol):
         for message in messages:
             properties = wire_properties(message, identifiers, now_ns)
             packets.append(self.encode(message, 0, retain, False, 0, properties))
-        self.dropped += packets.count(b"")
+        too_large = packets.count(b"")
+        self.dropped += too_large
+        self.sent += len(packets) - too_large
         self.push(b"".join(packets))
 
     def encode(self, message: Message, qos: int, retain: bool, dup: bool, packet_id: int, properties: bytes) -> bytes:

@@ -56,7 +56,9 @@ class Following:
             if versions.things != self._versions.things:
                 await self._things_changed()
         except UnavailableError as error:
-            if not self._trouble:
+            if not self._trouble and self._versions == _NONE:
+                _LOGGER.info("waiting for the registry: %s", error)
+            elif not self._trouble:
                 _LOGGER.warning("what was last known of the registry holds: %s", error)
             self._trouble = True
             return False

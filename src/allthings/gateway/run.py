@@ -16,6 +16,7 @@ from allthings.gateway.access import Credentials
 from allthings.gateway.audit import AuditTrail
 from allthings.gateway.broker import Broker
 from allthings.gateway.connection import Connection
+from allthings.gateway.control import Control
 from allthings.gateway.elsewhere import follow_others
 from allthings.gateway.flow import Lag, disk_free
 from allthings.gateway.following import Following
@@ -72,6 +73,7 @@ async def run_gateway(
             tasks.create_task(keeper.run()),
             tasks.create_task(follow_others(log, broker, family)),
             tasks.create_task(system.publish(broker)),
+            tasks.create_task(Control(broker).run(log)),
             tasks.create_task(_follow_historian(log, lag)),
             tasks.create_task(_decide(broker, lag)),
             tasks.create_task(_report(log, broker, source)),

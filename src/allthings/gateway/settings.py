@@ -108,6 +108,20 @@ AUDIT_WRITE_EVERY_S: Final = 0.25
 #: A reason string is cut to 1,024 characters and left out for a client that takes no packets of this size.
 EXPLAINED_BYTES: Final = 4_200
 
+#: The tree of topics that people see: topics in it, of each the last payload's beginning. The silent ones make room.
+TOPICS_LISTED_MAX: Final = 30_000
+TOPIC_PAYLOAD_BYTES: Final = 1024
+#: Runs of messages that are looked into each second while nobody looks on; somebody does until this after a question.
+LOOKED_INTO_PER_S: Final = 1000
+WATCHED_S: Final = 30.0
+#: What one answer to the console may hold, and the beginning of a retained payload in it.
+ANSWER_ROWS_MAX: Final = 200
+RETAINED_PAYLOAD_BYTES: Final = 4096
+#: Sessions or topics that are gone through in one turn of the loop.
+GONE_THROUGH_AT_ONCE: Final = 2000
+#: How often rates of clients are measured while somebody looks.
+MEASURED_EVERY_S: Final = 2.0
+
 DECIDE_EVERY_S: Final = 0.1
 DISK_EVERY_S: Final = 1.0
 REPORT_EVERY_S: Final = 1.0

@@ -210,12 +210,15 @@ class TlsTransport(asyncio.Protocol):
         ended = False
         try:
             # A buffer as large as a record could be would cost more than decrypting a short one.
-            while size := incoming.pending or pending():
+            size = incoming.pending
+            while size:
                 chunk = read(min(size, _RECORD_BYTES))
                 if not chunk:
                     ended = True
                     break
                 chunks.append(chunk)
+                # A record whose end was reached leaves nothing inside OpenSSL.
+                size = incoming.pending or (pending() if len(chunk) >= size else 0)
         except ssl.SSLWantReadError:
             pass  # the rest of a record is still on its way
         except ssl.SSLError as error:
