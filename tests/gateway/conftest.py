@@ -47,7 +47,7 @@ def gateway(log: Log) -> Gateway:
                 registry,
                 [dress(listener), *further],
                 open_mode=open_mode,
-                source=f"test{next(_numbers)}",
+                family=f"test{next(_numbers)}",
                 now_ns=now_ns,
                 disk=disk,
                 disk_reserve_bytes=reserve,

@@ -182,12 +182,15 @@ class Platform:
         return self._process is not None and self._process.poll() is None
 
     def processes(self) -> dict[str, psutil.Process]:
-        """The processes of the tree that run now, by role: supervisor, nats-server, gateway, platform."""
+        """The processes of the tree that run now, by role: supervisor, nats-server, gateway, gateway-1 …, platform."""
         found: dict[str, psutil.Process] = {}
         for process in self._tree():
             self._seen[process.pid] = process
             with contextlib.suppress(psutil.Error):
-                found[_role(process)] = process
+                role = _role(process)
+                while role in found:
+                    role = _next(role)
+                found[role] = process
         return found
 
     def _tree(self) -> Iterator[psutil.Process]:
@@ -253,6 +256,11 @@ def _command(process: psutil.Process) -> str:
         return f"{process.pid} ({' '.join(process.cmdline())})"
     except psutil.Error:
         return str(process.pid)
+
+
+def _next(role: str) -> str:
+    name, _, number = role.partition("-")
+    return f"{name}-{int(number or 0) + 1}"
 
 
 def _role(process: psutil.Process) -> str:
