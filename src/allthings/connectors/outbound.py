@@ -133,11 +133,8 @@ class Outbound:
         """The properties that a message crosses with; None when it stays here."""
         properties = decode_raw(letter.properties, Carrier.PUBLISH) if letter.properties else NO_PROPERTIES
         way = crossed(properties.user_property)
-        if (
-            self._bridge.id in way
-            or len(way) >= settings.HOPS_MAX
-            or (not v5 and (way or came_over_a_bridge(letter.client)))
-        ):
+        circled = self._bridge.id in way or len(way) >= settings.HOPS_MAX
+        if circled or (not v5 and (way or came_over_a_bridge(letter.client))):
             self._state.circled += 1
             return None
         left_s = properties.message_expiry_interval

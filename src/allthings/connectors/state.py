@@ -28,7 +28,8 @@ class Outgoing(msgspec.Struct):
     """Our messages for the other broker since the start.
 
     `sent`: confirmed by it (QoS 0: written); `refused`: by it, for good; `expired`: too old when their turn came;
-    `circled`: had crossed this bridge before, or (over MQTT 3.1.1) any, and stay here; `missed_blocks`: of our log, dropped from it before they were sent.
+    `circled`: had crossed this bridge before, or (over MQTT 3.1.1) any, and stay here; `missed_blocks`: of our log,
+    dropped from it before they were sent.
     """
 
     sent: int = 0

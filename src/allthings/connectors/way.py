@@ -1,6 +1,6 @@
 """The way that a message came: the bridges it crossed, so that it crosses none twice, in whichever direction.
 
-Each bridge adds its id to a user property, on the way out and on the way in. MQTT 3.1.1 has no room for that: over 3.1.1
+Each bridge adds its id to a user property, on the way out and on the way in. MQTT 3.1.1 has no room for that: over it
 only messages are sent that were born here, none that came over a bridge, and another allthings is not subscribed to.
 So no circle of bridges goes round for ever.
 """
