@@ -25,24 +25,17 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class RunningBridge:
-    """`own_ids` are the ids of all bridges of this installation, `obsolete` filters that an earlier form of it had."""
+    """`obsolete` are filters that an earlier form of the bridge subscribed to."""
 
-    def __init__(
-        self,
-        bridge: Bridge,
-        log: Log,
-        own_ids: Callable[[], frozenset[str]],
-        now_ns: Callable[[], int],
-        obsolete: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, bridge: Bridge, log: Log, now_ns: Callable[[], int], obsolete: Sequence[str] = ()) -> None:
         self.bridge = bridge
         self.state = BridgeState(since_ns=now_ns())
         self._now_ns = now_ns
         self._obsolete = tuple(obsolete)
         self._ending = False
         echoes = Echoes()
-        self._inbound = Inbound(bridge, log, self.state.incoming, echoes, own_ids, now_ns)
-        self._outbound = Outbound(bridge, log, self.state.outgoing, echoes, own_ids, now_ns)
+        self._inbound = Inbound(bridge, log, self.state.incoming, echoes, now_ns)
+        self._outbound = Outbound(bridge, log, self.state.outgoing, echoes, now_ns)
 
     async def end(self, task: asyncio.Task[None]) -> None:
         """End `run`, which `task` runs. Again and again: asyncio.wait_for in aiomqtt can swallow a cancellation."""

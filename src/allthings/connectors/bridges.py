@@ -37,7 +37,6 @@ class Bridges:
         self._log = log
         self._now_ns = now_ns
         self._version = -1
-        self._ids: frozenset[str] = frozenset()
         self._said = ""
         self._running: dict[str, tuple[RunningBridge, asyncio.Task[None]]] = {}
 
@@ -72,7 +71,6 @@ class Bridges:
         if version == self._version:
             return
         bridges = {each.name: each for each in await asyncio.to_thread(self._known.list)}
-        self._ids = frozenset(each.id for each in bridges.values())
         await self._forget_removed(bridges, tasks)
         for name, bridge in bridges.items():
             found = self._running.get(name)
@@ -83,7 +81,7 @@ class Bridges:
                 await self._end(name)
                 obsolete = set(found[0].filters) - {each.filter for each in bridge.maps if each.direction == "in"}
             if bridge.enabled:
-                running = RunningBridge(bridge, self._log, lambda: self._ids, self._now_ns, sorted(obsolete))
+                running = RunningBridge(bridge, self._log, self._now_ns, sorted(obsolete))
                 self._running[name] = running, tasks.create_task(running.run(), name=f"bridge {name}")
         self._version = version
 

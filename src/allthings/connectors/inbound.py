@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import aiomqtt
+import msgspec
 import pyarrow as pa
 from paho.mqtt.client import MQTTMessage
 
@@ -15,20 +17,23 @@ from allthings.connectors.echoes import Echoes
 from allthings.connectors.remote import Remote, properties_of
 from allthings.connectors.routes import Routes
 from allthings.connectors.state import Incoming
-from allthings.connectors.way import client_name, crossed
+from allthings.connectors.way import client_name, crossed, with_step
 from allthings.log import block
 from allthings.log.stream import Log
 from allthings.mqtt.properties import Carrier, encode_raw
 from allthings.registry.bridges import Bridge
 
 _LOGGER = logging.getLogger(__name__)
+#: Where brokers tell what they are.
+VERSION_TOPIC: Final = "$SYS/broker/version"
+_OURS: Final = b"allthings"
 
 
 class _Row(NamedTuple):
     topic: str
     payload: bytes
     flags: int
-    properties: bytes | None
+    properties: bytes
 
 
 class Inbound:
@@ -40,7 +45,6 @@ class Inbound:
         log: Log,
         state: Incoming,
         echoes: Echoes,
-        own_ids: Callable[[], frozenset[str]],
         now_ns: Callable[[], int],
     ) -> None:
         self.routes = Routes(bridge.maps, "in")
@@ -48,7 +52,6 @@ class Inbound:
         self._log = log
         self._state = state
         self._echoes = echoes
-        self._own_ids = own_ids
         self._now_ns = now_ns
         self._client = client_name(bridge.name)
         self._last_ns = 0
@@ -61,6 +64,8 @@ class Inbound:
         # Over 3.1.1 each SUBSCRIBE brings all retained messages again: do without where the session remembers.
         if self.routes and (remote.v5 or not (self._subscribed and remote.session_present)):
             await remote.subscribe_maps(self.routes.maps)
+            if not remote.v5:
+                await remote.subscribe(VERSION_TOPIC, 0)
         self._subscribed = True
 
     async def run(self, remote: Remote) -> None:
@@ -81,19 +86,24 @@ class Inbound:
         """What is kept of a message; None, and counted, when it is not kept."""
         state = self._state
         topic, payload = message.topic, bytes(message.payload)
+        if topic == VERSION_TOPIC:
+            _check_version(payload)
+            return None
         properties = properties_of(message)
         if not v5 and self._echoes.is_one(topic, payload, asyncio.get_running_loop().time()):
             state.echoes += 1
             return None
-        if not self._own_ids().isdisjoint(crossed(properties.user_property)):
+        way = crossed(properties.user_property)
+        if self._bridge.id in way or len(way) >= settings.HOPS_MAX:
             state.circled += 1
             return None
         route = self.routes.find(topic)
         if route is None:
             state.unmapped += 1
             return None
-        raw = encode_raw(properties, Carrier.PUBLISH) or None
-        size = len(payload) + len(raw or b"")
+        step = with_step(properties.user_property, self._bridge.id)
+        raw = encode_raw(msgspec.structs.replace(properties, user_property=step), Carrier.PUBLISH)
+        size = len(payload) + len(raw)
         if len(route.topic.encode()) > settings.TOPIC_BYTES_MAX or size > settings.PACKET_BYTES_MAX:
             state.unusable += 1
             _LOGGER.warning("bridge %s: a message on %.128s is too large for us", self._bridge.name, topic)
@@ -114,3 +124,11 @@ class Inbound:
             pa.array([row.properties for row in rows], pa.binary()),
         ]
         return block.encode(pa.RecordBatch.from_arrays(columns, schema=block.MESSAGES))
+
+
+def _check_version(payload: bytes) -> None:
+    """Over 3.1.1: raises aiomqtt.MqttError when the other broker is one of ours."""
+    if payload.startswith(_OURS):
+        raise aiomqtt.MqttError(
+            "it is allthings, too: bridge it over MQTT 5, since over 3.1.1 nothing tells which way messages came"
+        )

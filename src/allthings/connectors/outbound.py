@@ -16,7 +16,7 @@ from allthings.connectors.echoes import Echoes
 from allthings.connectors.remote import Remote
 from allthings.connectors.routes import Route, Routes
 from allthings.connectors.state import Outgoing
-from allthings.connectors.way import came_over_a_bridge, client_name, crossed, with_step
+from allthings.connectors.way import came_over_a_bridge, crossed, with_step
 from allthings.log import block
 from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
@@ -54,7 +54,6 @@ class Outbound:
         log: Log,
         state: Outgoing,
         echoes: Echoes,
-        own_ids: Callable[[], frozenset[str]],
         now_ns: Callable[[], int],
     ) -> None:
         self.routes = Routes(bridge.maps, "out")
@@ -63,9 +62,7 @@ class Outbound:
         self._log = log
         self._state = state
         self._echoes = echoes
-        self._own_ids = own_ids
         self._now_ns = now_ns
-        self._own_name = client_name(bridge.name)
         self.finished = 0
         self._saved = 0
 
@@ -136,8 +133,8 @@ class Outbound:
         """The properties that a message crosses with; None when it stays here."""
         properties = decode_raw(letter.properties, Carrier.PUBLISH) if letter.properties else NO_PROPERTIES
         way = crossed(properties.user_property)
-        circled = letter.client == self._own_name or not self._own_ids().isdisjoint(way)
-        if circled or len(way) >= settings.HOPS_MAX or (not v5 and (way or came_over_a_bridge(letter.client))):
+        circled = self._bridge.id in way or len(way) >= settings.HOPS_MAX
+        if circled or (not v5 and (way or came_over_a_bridge(letter.client))):
             self._state.circled += 1
             return None
         left_s = properties.message_expiry_interval

@@ -13,7 +13,7 @@ Phase = Literal["connecting", "connected", "waiting", "off"]
 class Incoming(msgspec.Struct):
     """Messages from the other broker since the start. Each is in one of these counts, and acknowledged when it is.
 
-    `taken`: in our log; `echoes`: our own that came back; `circled`: had crossed one of our bridges before; `unmapped`:
+    `taken`: in our log; `echoes`: our own that came back; `circled`: had crossed this bridge before; `unmapped`:
     no map says where they belong; `unusable`: cannot be kept here (topic or payload too large).
     """
 
@@ -28,7 +28,8 @@ class Outgoing(msgspec.Struct):
     """Our messages for the other broker since the start.
 
     `sent`: confirmed by it (QoS 0: written); `refused`: by it, for good; `expired`: too old when their turn came;
-    `circled`: came over a bridge and stay here; `missed_blocks`: of our log, dropped from it before they were sent.
+    `circled`: had crossed this bridge before, or (over MQTT 3.1.1) any, and stay here; `missed_blocks`: of our log,
+    dropped from it before they were sent.
     """
 
     sent: int = 0

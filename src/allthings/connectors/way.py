@@ -1,7 +1,8 @@
-"""The way that a message came: the bridges it crossed, so that none is crossed twice.
+"""The way that a message came: the bridges it crossed, so that it crosses none twice, in whichever direction.
 
-Over MQTT 5 each bridge adds its id to a user property. MQTT 3.1.1 has no room for that, so over 3.1.1 only messages are
-sent that were born here: none that came over a bridge. Either way no circle of bridges goes round for ever.
+Each bridge adds its id to a user property, on the way out and on the way in. MQTT 3.1.1 has no room for that: over it
+only messages are sent that were born here, none that came over a bridge, and another allthings is not subscribed to.
+So no circle of bridges goes round for ever.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from allthings.gateway import settings
+from allthings.gateway import strict as strict_things
 from allthings.gateway.rules import Rules
 from allthings.mqtt.filters import split_share
 from allthings.mqtt.reasons import ReasonCode
@@ -121,6 +122,8 @@ class Following:
 
     async def _things_changed(self) -> None:
         types = await asyncio.to_thread(self._registry.things.strict_types)
+        if types:
+            await asyncio.to_thread(strict_things.load)
         strict = self._broker.strict
         before = strict.things
         strict.replace(types)

@@ -8,6 +8,7 @@ again, for ever. So there, and for QoS 0, the message is taken and becomes a rej
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from allthings.things.types import PropertyType
 
 _PREFIX: Final = "things/"
+
+
+def load() -> None:
+    """Load what decoding needs: only where there is a strict thing, and in a thread, since it takes a second."""
+    importlib.import_module("allthings.readings.verdict")
 
 
 class Strict:
@@ -41,7 +47,6 @@ class Strict:
             return
         self._types = types
         if types:
-            # Loaded, with all that decoding needs, only where there is a strict thing.
             from allthings.readings.model import Model
 
             self._model = Model(types) if self._model is None else self._model.renewed(types)
