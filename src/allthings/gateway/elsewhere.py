@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _AGAIN_S = 0.1
+#: Other gateways tell people of their messages themselves (gateway.topics).
+_GATEWAY = "gateway"
 #: Sources whose blocks have nothing for subscribers: readings that were uploaded, rejects that are decoded again.
 _NO_MESSAGES = frozenset({"upload", "replay"})
 
@@ -51,4 +53,6 @@ async def _hand_on(log: Log, broker: Broker, sequence: int) -> None:
         _LOGGER.error("block %d is damaged; its messages reach no subscriber: %s", sequence, error)
         return
     if not block.is_readings(batch):
+        if not entry.source.startswith(_GATEWAY):
+            broker.topics.take_batch(batch)
         route_batch(broker, batch, sequence, followed=True)
