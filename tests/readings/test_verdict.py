@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allthings.log import block
@@ -23,6 +23,8 @@ MODEL = Model(
             "on": PropertyType(type="boolean"),
             "mode": PropertyType(type="string", enum=("eco", "full")),
             "name": PropertyType(type="string"),
+            "count": PropertyType(type="integer"),
+            "list": PropertyType(type="array", schema={"type": "array", "items": {"type": "number"}, "maxItems": 2}),
         }
     }
 )
@@ -64,27 +66,43 @@ class _Block:
 
 
 _VALUE = st.one_of(
-    st.none(), st.booleans(), st.integers(-200, 200), st.floats(allow_nan=False), st.sampled_from(["eco", "x"])
+    st.none(),
+    st.booleans(),
+    st.integers(-200, 200),
+    st.sampled_from([2**53, -(2**53), 10**400, "x" * 70_000, "é" * 40_000, [1], {"a": 1}, [[]] * 3, "", "null"]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["eco", "x", "12", "full"]),
+    st.text(max_size=4),
 )
-_DOCUMENT = st.dictionaries(
-    st.sampled_from(["level", "on", "mode", "name", "other", "@time", "a/b"]), _VALUE, max_size=4
+_NAMES = ["level", "on", "mode", "name", "count", "list", "other", "@time", "@x", "a/b", "", "é", "y" * 129, "\x7f"]
+_DOCUMENT = st.dictionaries(st.sampled_from(_NAMES), _VALUE, max_size=4)
+_PAYLOAD = st.one_of(
+    st.binary(max_size=12),
+    _DOCUMENT.map(lambda one: json.dumps(one).encode()),
+    st.lists(_DOCUMENT, max_size=3).map(lambda one: json.dumps(one).encode()),
+    _VALUE.map(lambda one: json.dumps(one).encode()),
+    st.sampled_from(
+        [b"[]", b"{}", b"NaN", b"1e400", b"-inf", b" 12 ", b"1.10", b'"\\ud800"', b'{"level":1,"level":"x"}']
+    ),
 )
-_PAYLOAD = st.one_of(st.binary(max_size=12), _DOCUMENT.map(lambda one: json.dumps(one).encode()), st.just(b"[]"))
+_TAILS = ["properties", "properties/level", "properties/mode", "properties/name", "properties/count", "properties/a/b"]
+_TAILS += ["properties/list", "properties/@time", "properties/", "events/e", "events/", "actions/a", ""]
 
 
-@given(st.sampled_from(["", "/level", "/mode", "/a/b"]), st.lists(_PAYLOAD, max_size=6))
-def test_the_historian_agrees(tail: str, payloads: list[bytes]) -> None:
-    topic = "things/lamp/properties" + tail
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(_TAILS), st.lists(_PAYLOAD, max_size=6), st.sampled_from([0, 1, 2, 5]))
+def test_the_historian_agrees(tail: str, payloads: list[bytes], flags: int) -> None:
+    topic = f"things/lamp/{tail}"
     count = len(payloads)
     columns: list[Any] = [
         pa.array([NOW] * count).cast(block.MESSAGES.field("received").type),
         pa.array([topic] * count, pa.string()),
         pa.array(payloads, pa.binary()),
         pa.array(["c"] * count, pa.string()).dictionary_encode(),
-        pa.array([1] * count, pa.uint8()),
+        pa.array([flags] * count, pa.uint8()),
         pa.nulls(count, pa.binary()),
     ]
     decoded = decode(_Block(pa.RecordBatch.from_arrays(columns, schema=block.MESSAGES)), MODEL)
     rejected = {reject.position: reject.reason for reject in decoded.rejects}
     expected = [rejected.get(block.position(7, row), "") for row in range(count)]
-    assert verdicts(topic, payloads, 1, NOW, MODEL) == expected
+    assert verdicts(topic, payloads, flags, NOW, MODEL) == expected

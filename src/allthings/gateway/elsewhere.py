@@ -60,7 +60,11 @@ class _Elsewhere:
         broker = self._broker
         if entry.source == broker.source or entry.source in _NO_MESSAGES:
             return False
-        return bool(broker.routing) or entry.retained or bool(broker.shares)
+        return bool(broker.routing) or entry.retained or self._is_first_for(entry)
+
+    def _is_first_for(self, entry: Entry) -> bool:
+        """Whether this is the one gateway that minds a block that no gateway took."""
+        return not self._broker.shard.index and not is_gateway(self._family, entry.source)
 
     async def _read(self, sequence: int) -> Entry | None:
         while True:
@@ -83,6 +87,8 @@ class _Elsewhere:
         division = None
         if broker.shares is not None and not is_gateway(self._family, entry.source):
             division = self._divide(batch, entry.sequence)
+        if self._is_first_for(entry):
+            broker.topics.take_batch(batch)
         route_block(broker, batch, entry.sequence, entry.source, changes, division)
         if broker.shares is not None:
             await self._take_shares(entry.sequence, changes)

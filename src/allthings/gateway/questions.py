@@ -16,8 +16,16 @@ SUBJECT: Final = "gateways"
 Key = tuple[float | str, str]
 
 ClientSort = Literal[
-    *("client", "owner", "address", "since", "queued", "in_flight"),
-    *("dropped", "received_rate", "sent_rate", "subscriptions"),
+    "client",
+    "owner",
+    "address",
+    "since",
+    "subscriptions",
+    "in_flight",
+    "queued",
+    "dropped",
+    "received_rate",
+    "sent_rate",
 ]
 TopicSort = Literal["name", "messages", "rate"]
 

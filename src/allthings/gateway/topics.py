@@ -1,7 +1,7 @@
 """The tree of topics that messages came on, for people who look on: counts, rates, last payloads.
 
 While nobody looks only small blocks are looked into, as far as a small budget goes, so that the tree is there when
-somebody comes; while somebody does (`watch`) every block is. One look-up per run of messages is all that this costs;
+somebody comes; while somebody does (`answer`) every block is. One look-up per run of messages is all that this costs;
 sums for the levels above are made once a second (`tick`), and only for topics that had messages.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import nlargest, nsmallest
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import pyarrow as pa
 
 from allthings.gateway import settings
+from allthings.gateway.collector import Run
 from allthings.gateway.questions import AskTopics, TopicsAnswer, TopicShown, TopicSort
 from allthings.log.block import FLAG_QOS
-
-if TYPE_CHECKING:
-    from allthings.gateway.collector import Run
 
 #: A rate is that of the window that is being filled and a share of the one before it.
 _WINDOW_S: Final = 4.0
@@ -65,6 +65,7 @@ class Topics:
         self._budget = settings.LOOKED_INTO_PER_S
         self._watched_until = self._whole_since_s = self._window_since_s = 0.0
         self._window = 0
+        self._skipped = True
         #: Topics for which there was no room.
         self.unlisted = 0
 
@@ -76,7 +77,7 @@ class Topics:
     def take(self, runs: Sequence[Run], payloads: Sequence[bytes], first_ns: int) -> None:
         """The messages of a stored block; message n was received at `first_ns` + n."""
         if self._budget < len(runs):
-            self._budget = -1
+            self._skipped = True
             return
         self._budget -= len(runs)
         leaves, at = self._leaves, 0
@@ -95,6 +96,13 @@ class Topics:
             node.payload = payload if node.size <= _PAYLOAD_BYTES else payload[:_PAYLOAD_BYTES]
             node.own_ns = first_ns + at - 1
             node.flags = flags
+
+    def take_batch(self, batch: pa.RecordBatch) -> None:
+        """The messages of a block that somebody else appended."""
+        topics, payloads, flags = (batch.column(name).to_pylist() for name in ("topic", "payload", "flags"))
+        runs = [Run(topic, "", kind, None, 1, None) for topic, kind in zip(topics, flags, strict=True)]
+        if runs:
+            self.take(runs, payloads, batch.column("received")[0].value)
 
     def _add(self, topic: str) -> _Node | None:
         if len(self._leaves) >= settings.TOPICS_LISTED_MAX:
@@ -115,16 +123,11 @@ class Topics:
             above = above.above
         return node
 
-    def watch(self, now_s: float) -> None:
-        """Somebody looks: miss nothing for a while."""
-        if now_s >= self._watched_until:
-            self._budget = _ALL
-        self._watched_until = now_s + settings.WATCHED_S
-
     def tick(self, now_s: float) -> None:
-        """Sum up, about once a second."""
-        if self._budget < 0 or not self._whole_since_s:
+        """Sum up, at least once a second."""
+        if self._skipped:
             # Not every message was counted: what a rate would be made from is worth nothing.
+            self._skipped = False
             self._whole_since_s = now_s
             self._window += 2
         watched = now_s < self._watched_until
@@ -162,8 +165,12 @@ class Topics:
     # Looking
 
     def answer(self, question: AskTopics, now_s: float, retained: Callable[[str], bool]) -> TopicsAnswer:
-        """The levels below a prefix; `retained` tells whether a topic has a retained message."""
-        self.watch(now_s)
+        """The levels below a prefix; `retained` tells whether a topic has a retained message.
+
+        Somebody looks: nothing is missed for a while from now on.
+        """
+        self._watched_until = now_s + settings.WATCHED_S
+        self.tick(now_s)
         children = self._below(question.prefix)
         search, after = question.search.casefold(), question.after
         keys = [

@@ -54,6 +54,8 @@ _LOGGER = logging.getLogger(__name__)
 _MODEL_EVERY_S = 0.2
 _TELL_POSITION_EVERY_S = 0.1
 _STATE_EVERY_S = 1.0
+#: A gateway that reports each second is gone when it has not for so long.
+_GATEWAY_SILENT_S = 5.0
 _TRIM_EVERY_S = 60.0
 _RETAIN_EVERY_S = 3600.0
 _GIVE_BACK_EVERY_S = 30.0
@@ -211,11 +213,14 @@ class Platform:
         await asyncio.to_thread(give_back)
 
     async def _follow_gateways(self) -> None:
-        connections: dict[str, int] = {}
+        heard: dict[str, tuple[float, int]] = {}
+        loop = asyncio.get_running_loop()
         async for note in self._log.notes("stats.*"):
             report = msgspec.json.decode(note, type=GatewayReport)
-            connections[report.source] = report.connections
-            self._stats.connections = sum(connections.values())
+            heard[report.source] = (loop.time(), report.connections)
+            heard = {source: one for source, one in heard.items() if loop.time() - one[0] < _GATEWAY_SILENT_S}
+            self._stats.connections = sum(connections for _, connections in heard.values())
+            self._stats.gateways = len(heard)
 
 
 async def _every(seconds: float, work: Any, name: str) -> None:

@@ -52,6 +52,8 @@ class PlatformStats:
     """
 
     connections: int = 0
+    #: How many gateways there are; 0 when that is not known.
+    gateways: int = 0
     rates: Rates = field(default_factory=Rates)
     totals: Totals = field(default_factory=Totals)
     roles: list[Role] = field(default_factory=list)

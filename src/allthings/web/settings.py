@@ -60,6 +60,10 @@ FRAME_BYTES_MAX: Final = 16 << 20
 #: How long the gateway may take to answer.
 RELAY_CONNECT_S_MAX: Final = 5.0
 
+#: How long gateways may take to answer a question of the console, and rows of a page of what they answer.
+GATEWAYS_ANSWER_S_MAX: Final = 3.0
+GATEWAY_PAGE_MAX: Final = 200
+
 # Who may come in
 
 SESSION_COOKIE: Final = "allthings_session"

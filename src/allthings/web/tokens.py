@@ -125,7 +125,7 @@ async def revoke_token(request: Request[Identity, None, Any], token_id: FromPath
     """
     run, tokens = services.pools.registry.run, services.registry.tokens
     token = await run(tokens.get, token_id)
-    if token.kind == "api" and token.subject != request.user.user and request.user.role != "admin":
+    if token.kind != "device" and token.subject != request.user.user and request.user.role != "admin":
         raise ForbiddenError(f"the token belongs to {token.subject}")
     await run(tokens.revoke, token_id)
     await audit.changed(request, services, "token-revoked", _said(token))
