@@ -170,3 +170,24 @@ def test_bench_counts_every_value(commands: Commands) -> None:
     assert figures["values"] == 3 * figures["messages"] > 0
     assert figures["acknowledged_p50_ms"] > 0
     assert commands.json("things", "list", "benchmark")["total"] == 0
+
+
+def test_a_bridge_is_added_listed_and_removed(commands: Commands) -> None:
+    # Nothing listens on port 1: the bridge says so, and tries again.
+    out = ("--out", "things/#,prefix=site1/", "--in", "commands/#,qos=0")
+    assert "added nowhere" in commands.run("bridge", "add", "nowhere", "mqtt://127.0.0.1:1", *out, "--user", "ann")
+    deadline = time.monotonic() + 30
+    while (bridge := commands.json("bridge", "list")["bridges"][0])["state"]["phase"] != "waiting":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "refused" in bridge["state"]["trouble"].lower()
+    assert (bridge["name"], bridge["user"], bridge["password_set"]) == ("nowhere", "ann", False)
+    assert [(one["direction"], one["filter"], one["qos"]) for one in bridge["maps"]] == [
+        ("out", "things/#", 1),
+        ("in", "commands/#", 0),
+    ]
+    assert "in commands/#" in commands.run("bridge", "list")
+    assert "already" in commands.run("bridge", "add", "nowhere", "mqtt://127.0.0.1:1", *out, status=1)
+    commands.run("bridge", "add", "empty", "mqtt://127.0.0.1:1", status=2)
+    commands.run("bridge", "remove", "nowhere", "--yes")
+    assert commands.json("bridge", "list")["bridges"] == []

@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "replay",
     "imports",
     "export",
+    "bridge",
     "certs",
     "doctor",
     "bench",

@@ -63,8 +63,7 @@ class Bridges:
                         await stop.wait()
                 except TimeoutError:
                     continue
-            for name in tuple(self._running):
-                await self._end(name)
+            await asyncio.gather(*(self._end(name) for name in tuple(self._running)))
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         version = await asyncio.to_thread(self._known.version)

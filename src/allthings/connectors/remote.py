@@ -80,7 +80,7 @@ class Remote(aiomqtt.Client):
             **more,
         )
         self._client.manual_ack_set(True)
-        self._client.connect_timeout = settings.CONNECT_WITHIN_S
+        self._client.connect_timeout = settings.TCP_WITHIN_S
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()

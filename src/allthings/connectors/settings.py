@@ -10,6 +10,8 @@ PAUSE_S_MAX: Final = 30.0
 #: A connection that held this long ends the doubling.
 HEALTHY_AFTER_S: Final = 30.0
 CONNECT_WITHIN_S: Final = 10.0
+#: For the TCP connection alone, which is made in a thread that a stopping process waits for.
+TCP_WITHIN_S: Final = 3.0
 KEEPALIVE_S: Final = 15
 
 #: How long the other broker keeps our session, and what comes for it, while we are away (MQTT 5).

@@ -1,4 +1,4 @@
-"""The platform's process: historian, twin and web in one, since an embedded history has one process.
+"""The platform's process: historian, twin and web in one, since an embedded history has one process; bridges beside.
 
 Start: registry, history, log; the twin from the history; then ingest, twin and web side by side. Stop: the web first,
 then ingest finishes what it has read.
@@ -21,6 +21,7 @@ import msgspec
 import uvicorn
 import uvloop
 
+from allthings.connectors.bridges import Bridges
 from allthings.console import static_dir
 from allthings.gateway.certificates import ServerCertificate
 from allthings.gateway.statistics import GatewayReport
@@ -77,6 +78,7 @@ class Platform:
         self._twin = Twin(now_ns)
         self._feed = Feed(log, self._decoder)
         self._ingest = Ingest(log, self._feed, self._decoder, self._history)
+        self._bridges = Bridges(self._registry.bridges, log, now_ns)
         self._stats = PlatformStats(ready=False)
         self._readings_before = 0
 
@@ -117,6 +119,7 @@ class Platform:
                     ),
                     name="twin",
                 ),
+                tasks.create_task(self._bridges.run(self._stop), name="bridges"),
             ]
             beside = [
                 tasks.create_task(_every(_MODEL_EVERY_S, self._renew_model, "model")),
@@ -171,6 +174,7 @@ class Platform:
                     mqtt_port=mqtt.port or 1883,
                 ),
                 stats=self._stats,
+                bridges=self._bridges,
             )
         )
 

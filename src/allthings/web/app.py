@@ -20,6 +20,7 @@ from litestar.types import ASGIApp
 from allthings.web import (
     access,
     audit,
+    bridges,
     connecting,
     current,
     directory,
@@ -62,6 +63,7 @@ HANDLERS: Final[list[Any]] = [
     *access.HANDLERS,
     *audit.HANDLERS,
     *mqtt.HANDLERS,
+    *bridges.HANDLERS,
     *status.HANDLERS,
     *connecting.HANDLERS,
     *openapi.HANDLERS,

@@ -105,6 +105,7 @@ def configuration() -> OpenAPIConfig:
             Tag("things", "Things as the console lists them"),
             Tag("tokens", "Credentials of devices and programs"),
             Tag("access", "Users, access rules, quotas, and the audit list"),
+            Tag("bridges", "Other brokers that messages are exchanged with"),
             Tag("mqtt", "Clients, topics and retained messages of the gateways"),
             Tag("sessions", "Logging in and out"),
             Tag("operations", "How the platform is"),

@@ -10,6 +10,7 @@ import msgspec
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from allthings.connectors.bridges import Bridges
 from allthings.historian.history import History
 from allthings.log.stream import Log
 from allthings.readings.decoder import Decoder
@@ -62,7 +63,7 @@ class PlatformStats:
 
 @dataclass(slots=True)
 class Services:
-    """The parts that handlers use. `clock` gives nanoseconds since the epoch, UTC."""
+    """The parts that handlers use. `clock` gives nanoseconds since the epoch, UTC; `bridges` None: none run here."""
 
     registry: Registry
     history: History
@@ -71,6 +72,7 @@ class Services:
     decoder: Decoder
     settings: WebSettings
     stats: PlatformStats = field(default_factory=PlatformStats)
+    bridges: Bridges | None = None
     clock: Callable[[], int] = now_ns
     pools: Pools = field(default_factory=Pools)
 
