@@ -143,6 +143,8 @@ async def test_topics_are_a_tree_with_counts_and_last_payloads(log: Log, gateway
         assert [one.name for one in more.levels] == ["2", "1", "0"]
         assert [one.name for one in (await ask(log, AskTopics("/", 10), TopicsAnswer)).levels] == ["odd"]
         assert (await ask(log, AskTopics("nothing/here/", 10), TopicsAnswer)).levels == []
+        found = await ask(log, AskTopics("hall/", 10, search="LAMP/3"), TopicsAnswer)
+        assert [(one.name, one.messages) for one in found.levels] == [("lamp/3", 1)]
 
 
 async def test_retained_messages_are_found_by_filter_and_paged(log: Log, gateway: Gateway) -> None:

@@ -56,7 +56,10 @@ class Disconnect(msgspec.Struct, tag="disconnect", frozen=True):
 
 
 class AskTopics(msgspec.Struct, tag="topics", frozen=True):
-    """The levels below `prefix`, which is empty or ends with a slash; `search`: in their names."""
+    """The levels below `prefix`, which is empty or ends with a slash.
+
+    With `search` the topics below it, on whatever level, that have it in their names.
+    """
 
     prefix: str
     limit: int

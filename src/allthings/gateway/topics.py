@@ -171,13 +171,9 @@ class Topics:
         """
         self._watched_until = now_s + settings.WATCHED_S
         self.tick(now_s)
-        children = self._below(question.prefix)
-        search, after = question.search.casefold(), question.after
-        keys = [
-            (self._key(child, question.sort, now_s), name)
-            for name, child in children.items()
-            if not search or search in name.casefold()
-        ]
+        children = self._found(question.prefix, question.search) if question.search else self._below(question.prefix)
+        after = question.after
+        keys = [(self._key(child, name, question.sort, now_s), name) for name, child in children.items()]
         if question.descending:
             chosen = nlargest(question.limit + 1, keys if after is None else (key for key in keys if key < after))
         else:
@@ -188,7 +184,7 @@ class Topics:
             levels.append(
                 TopicShown(
                     key=key,
-                    name=child.name,
+                    name=key[1],
                     topics=child.topics,
                     children=len(child.children or ()),
                     messages=child.messages,
@@ -212,10 +208,18 @@ class Topics:
             node = found
         return node.children or {}
 
-    def _key(self, node: _Node, sort: TopicSort, now_s: float) -> float | str:
+    def _found(self, prefix: str, search: str) -> dict[str, _Node]:
+        wanted, start = search.casefold(), len(prefix)
+        return {
+            topic[start:]: leaf
+            for topic, leaf in self._leaves.items()
+            if topic.startswith(prefix) and wanted in topic.casefold()
+        }
+
+    def _key(self, node: _Node, name: str, sort: TopicSort, now_s: float) -> float | str:
         if sort == "messages":
             return float(node.messages)
-        return self._rate(node, now_s) if sort == "rate" else node.name
+        return self._rate(node, now_s) if sort == "rate" else name
 
     def _rate(self, node: _Node, now_s: float) -> float:
         """Messages a second over the last seconds."""

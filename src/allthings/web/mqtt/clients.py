@@ -129,8 +129,9 @@ _SUBSCRIPTION: Final = {
 async def list_clients(
     services: Given,
     search: Annotated[str, QueryParameter(max_length=256, description="In client id, owner or address")] = "",
-    state: Annotated[
-        Literal["all", "connected", "away"], QueryParameter(description="away: persistent sessions without a client")
+    state_: Annotated[
+        Literal["all", "connected", "away"],
+        QueryParameter(name="state", description="away: persistent sessions without a client"),
     ] = "all",
     sort: Annotated[ClientSort, QueryParameter(description="What to sort by")] = "client",
     order: Annotated[Literal["asc", "desc"], QueryParameter(description="Which end comes first")] = "asc",
@@ -139,7 +140,7 @@ async def list_clients(
 ) -> Clients:
     """Those that are connected, and persistent sessions whose clients are away. Rates come with the second question."""
     descending = order == "desc"
-    question = AskClients(limit, search, state, sort, descending, place(next_))
+    question = AskClients(limit, search, state_, sort, descending, place(next_))
     answers = await ask(services, question, ClientsAnswer)
     # A client that has just moved from one gateway to another may still be away there.
     rows: dict[str, ClientShown] = {}

@@ -88,7 +88,9 @@ async def list_topics(
     prefix: Annotated[
         str, QueryParameter(max_length=4_096, description="Empty for the top, else levels, each with its slash: a/b/")
     ] = "",
-    search: Annotated[str, QueryParameter(max_length=256, description="In the names of these levels")] = "",
+    search: Annotated[
+        str, QueryParameter(max_length=256, description="Instead of levels, all topics that have this in their names")
+    ] = "",
     sort: Annotated[TopicSort, QueryParameter(description="What to sort by")] = "name",
     order: Annotated[Literal["asc", "desc"], QueryParameter(description="Which end comes first")] = "asc",
     limit: Annotated[int, QueryParameter(ge=1, le=settings.GATEWAY_PAGE_MAX)] = settings.PAGE_DEFAULT,
@@ -96,7 +98,8 @@ async def list_topics(
 ) -> Levels:
     """The levels below `prefix`. Every message is counted while somebody asks, and for 30 s more.
 
-    At other times busy gateways look only at a part of what they get.
+    At other times busy gateways look only at a part of what they get. With `search` a `name` is all that follows the
+    prefix.
     """
     if prefix and not prefix.endswith("/"):
         raise BadInputError("prefix: must be empty or end with a slash")
