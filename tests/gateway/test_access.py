@@ -217,10 +217,8 @@ async def test_who_fails_too_often_is_not_even_verified(
     gateway: Gateway, registry: Registry, token: str, protocol: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verified: list[str] = []
-    by_password = registry.credentials.by_password
-    monkeypatch.setattr(
-        registry.credentials, "by_password", lambda name, secret: (verified.append(name), by_password(name, secret))[1]
-    )
+    # At once, so that the test takes less time than a further attempt is earned in.
+    monkeypatch.setattr(registry.credentials, "by_password", lambda name, secret: verified.append(name))
     async with gateway(registry) as port:
         async with paho(port, "lamp", token, protocol=protocol):
             pass
