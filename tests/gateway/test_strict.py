@@ -38,7 +38,7 @@ def token(registry: Registry) -> str:
 
 
 async def until_code(client: Paho, topic: str, payload: str, code: int) -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(3):
         while (await client.publish(topic, payload)).code != code:
             await asyncio.sleep(0.02)
 
