@@ -79,7 +79,7 @@ class Broker:
         self.credentials = credentials
         self.audit = audit
         self.admission = Admission(credentials, Attempts(), now_ns, self._decided)
-        self.quotas = Quotas()
+        self.quotas = Quotas(1 / shard.count)
         self.strict = Strict(now_ns)
         self._loop = asyncio.get_running_loop()
         self._now_ns = now_ns
