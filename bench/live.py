@@ -21,12 +21,14 @@ import numpy as np
 from allthings.testing import recordings
 from allthings.testing.platform import Platform
 from bench import load, report
+from bench.api import Api
 from bench.watch import Watch
 
 P99_MS_MAX = 100.0
 CONNECTIONS = 20
 THINGS_PER_CONNECTION = 50
 WARM_UP_S = 2.0
+CONSUMED_WITHIN_S = 60.0
 _READ_BYTES = 1 << 20
 _KEPT_BYTES = 512
 #: A value of the property sent_us within an event; members may stand in any order around these two.
@@ -86,8 +88,10 @@ def measure(arguments: argparse.Namespace) -> report.Report:
     shape = {"rate": arguments.rate, "topic": "things/live-%d/properties", "topics": THINGS_PER_CONNECTION}
     with tempfile.TemporaryDirectory(prefix="bench-live-") as folder, Platform(Path(folder) / "data") as platform:
         load.publish(load.Load(CONNECTIONS, 100, WARM_UP_S, **shape), platform.mqtt_port, payloads)
+        Api(platform).wait_consumed(CONSUMED_WITHIN_S)
         listeners = {"all things": Listener(platform, ""), "one thing": Listener(platform, "?thing=live-7")}
-        with Watch(platform) as watch:
+        # Looking at the processes takes the listeners' interpreter for a moment.
+        with Watch(platform, every_s=5.0) as watch:
             result = load.publish(load.Load(CONNECTIONS, 100, arguments.seconds, **shape), platform.mqtt_port, payloads)
         time.sleep(1)  # the last events are on their way
         heard = {name: listener.ages_ms() for name, listener in listeners.items()}
