@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -256,3 +257,44 @@ async def test_rollups_run_beside(history: History, monkeypatch: pytest.MonkeyPa
     async with Running(log, history), asyncio.timeout(30):
         while await asyncio.to_thread(history.rolled_up) < block.position(4, 0) - 1:
             await asyncio.sleep(0.01)
+
+
+async def test_rollups_wait_while_inserts_are_behind(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "ROLLUP_EVERY_S", 0.01)
+    monkeypatch.setattr(settings, "INSERT_ROWS_MAX", 2)
+    goes_on = threading.Event()
+    insert = history.insert
+
+    def slowly(blocks: Sequence[Decoded]) -> None:
+        insert(blocks)
+        if blocks[-1].sequence > 3:
+            goes_on.wait(30)
+
+    monkeypatch.setattr(history, "insert", slowly)
+    log, end = ListLog(), block.position(4, 0) - 1
+    async with Running(log, history) as ingest:
+        log.add(3)
+        await until(ingest, 3)
+        async with asyncio.timeout(30):
+            while await asyncio.to_thread(history.rolled_up) < end:
+                await asyncio.sleep(0.01)
+        log.add(1)
+        async with asyncio.timeout(30):
+            while (await asyncio.to_thread(history.newest_position)) <= end:
+                await asyncio.sleep(0.01)
+        log.add(5)
+        async with asyncio.timeout(30):
+            while ingest._waiting_rows < 5:
+                await asyncio.sleep(0.01)
+        rolled_up: list[int] = []
+        monkeypatch.setattr(history, "rollup", lambda position, **_: rolled_up.append(position))
+        ingest.sequence = 4  # there would be something to roll up
+        for _ in range(20):
+            await asyncio.sleep(0.01)  # twenty times a chance to do what it must not
+        assert not rolled_up
+        monkeypatch.setattr(settings, "ROLLUP_AFTER_S", 0.0)
+        async with asyncio.timeout(30):
+            while not rolled_up:
+                await asyncio.sleep(0.01)
+        goes_on.set()
+        await until(ingest, 9)

@@ -214,13 +214,16 @@ class Ingest:
     # Rolling up
 
     async def _roll_up(self) -> None:
-        """Roll up now and then, and never for more than a part of the time."""
+        """Roll up now and then, never for more than a part of the time, and not while inserts are behind."""
         loop = asyncio.get_running_loop()
         minutes = hours = self.sequence
-        hours_at = loop.time()
+        minutes_at = hours_at = loop.time()
         while True:
             await asyncio.sleep(settings.ROLLUP_EVERY_S)
             sequence, began = self.sequence, loop.time()
+            # Until then questions take more from the readings; what is not inserted they do not see at all.
+            if self._waiting_rows >= settings.INSERT_ROWS_MAX and began - minutes_at < settings.ROLLUP_AFTER_S:
+                continue
             upper = hours != sequence and began - hours_at >= settings.ROLLUP_UPPER_EVERY_S
             if minutes == sequence and not upper:
                 continue
@@ -230,7 +233,7 @@ class Ingest:
             except AllthingsError as error:
                 _LOGGER.warning("rolling up failed; it will be tried again: %s", error.detail)
             else:
-                minutes = sequence
+                minutes, minutes_at = sequence, began
                 if upper:
                     hours, hours_at = sequence, began
             await asyncio.sleep((loop.time() - began) * settings.ROLLUP_REST)

@@ -38,6 +38,8 @@ RETRY_MOST_S: Final = 5.0
 ROLLUP_EVERY_S: Final = 60.0
 ROLLUP_UPPER_EVERY_S: Final = 300.0
 ROLLUP_REST: Final = 3.0
+#: While readings wait for their insert, rollups wait too, but not for longer than this.
+ROLLUP_AFTER_S: Final = 600.0
 
 #: One step of a rollup makes at most about so many buckets, or is of so many readings where these are dense.
 #: It bounds the step's memory.
