@@ -42,7 +42,7 @@ def route_block(
         return
     division = division or _division(broker, source, [change for change in changes if isinstance(change, Given)])
     columns = [batch.column(name).to_pylist() for name in ("topic", "client", "flags", "properties", "payload")]
-    received = batch.column("received").cast(pa.int64()).to_pylist()
+    received = batch.column("received").view(pa.int64()).to_pylist()
     first = block.position(sequence, 0)
     kinds = list(zip(*columns[:4], strict=True))
     payloads = columns[4]
@@ -80,7 +80,7 @@ def _division(broker: Broker, source: str, given: list[Given]) -> Division | Non
 def messages_at(batch: pa.RecordBatch, sequence: int, rows: Sequence[int], source: str) -> Iterator[Messages]:
     """Single messages of a block, to be delivered although others should have had them."""
     first = block.position(sequence, 0)
-    received = batch.column("received").cast(pa.int64())
+    received = batch.column("received").view(pa.int64())
     for row in rows:
         topic, payload, flags, properties = (
             batch.column(name)[row].as_py() for name in ("topic", "payload", "flags", "properties")

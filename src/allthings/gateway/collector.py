@@ -124,6 +124,15 @@ class _Gathering:
         return pa.array(values, pa.binary())
 
 
+def warm_up() -> None:
+    """Encode a block for nobody: what Arrow loads only then would make the first message wait for seconds."""
+    gathering = _Gathering()
+    gathering.payloads, gathering.messages = [b"", b""], 2
+    gathering.runs = [Run("a", "", 0, b"", 2, None)]
+    batch = block.decode(gathering.encode())
+    batch.column("received").view(pa.int64()).to_pylist()
+
+
 class Collector:
     """Gathers messages into blocks and appends them. `run` does the appending until cancelled."""
 

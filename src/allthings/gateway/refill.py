@@ -133,7 +133,7 @@ def _messages(entry: Entry, positions: list[int]) -> list[Message]:
         return []
     first = block.position(entry.sequence, 0)
     rows = [position - first for position in positions if position - first < batch.num_rows]
-    received = batch.column("received").cast(pa.int64())
+    received = batch.column("received").view(pa.int64())
     topics, payloads, properties = (batch.column(name) for name in ("topic", "payload", "properties"))
     messages = []
     for row in rows:

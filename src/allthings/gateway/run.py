@@ -15,6 +15,7 @@ from allthings.gateway import settings, system
 from allthings.gateway.access import Credentials
 from allthings.gateway.audit import AuditTrail
 from allthings.gateway.broker import Broker
+from allthings.gateway.collector import warm_up
 from allthings.gateway.connection import Connection
 from allthings.gateway.control import Control
 from allthings.gateway.elsewhere import follow_others
@@ -65,6 +66,7 @@ async def run_gateway(
     broker = Broker(log, source, now_ns, Credentials(registry, open_mode=open_mode), audit, shard)
     broker.keepalive_s_max = keepalive_s_max
     lag = Lag(lambda on: broker.hold("waiting for the historian", on))
+    warm_up()
     keeper = Keeper(log, broker, family)
     await keeper.load()
     async with asyncio.TaskGroup() as tasks:
