@@ -10,6 +10,9 @@ const outDir = "../src/allthings/console/static";
 /** Smaller files do not gain from it. */
 const COMPRESS_BYTES_MIN = 1024;
 
+/** What only the pages about MQTT need. */
+const MQTT_ONLY = /src\/(api\/mqtt\.ts|(components|state)\/mqtt\/)/;
+
 /** Beside each file a packed one, which the platform sends to browsers that understand it. */
 function compressed(): Plugin {
   return {
@@ -35,8 +38,15 @@ export default defineConfig({
     target: "es2022",
     modulePreload: { polyfill: false },
     rolldownOptions: {
-      // What several pages share is one file, not twenty.
-      output: { codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] } },
+      // What several pages share is one file, not twenty; what only those of MQTT share is not for the others.
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: "shared", test: (id) => !MQTT_ONLY.test(id), minShareCount: 2, priority: 2 },
+            { name: "mqtt-pages", test: MQTT_ONLY, minShareCount: 2, priority: 1 },
+          ],
+        },
+      },
     },
     license: { fileName: "licenses.md" },
   },

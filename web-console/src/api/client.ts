@@ -60,7 +60,12 @@ async function problemOf(response: Response): Promise<ApiError> {
   return new ApiError(response.status, type, title, detail);
 }
 
-async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+export async function request<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<T> {
   const init: RequestInit = { method, headers: { Accept: "application/json" }, credentials: "same-origin" };
   if (signal) init.signal = signal;
   if (body !== undefined) {
@@ -140,6 +145,8 @@ export const api = {
     request<ThingPage>("GET", address("/api/things", { ...query }), undefined, signal),
   thing: (id: string, signal?: AbortSignal) =>
     request<ThingDescription>("GET", directoryPath(id), undefined, signal),
+  setStrict: (id: string, strict: boolean) =>
+    request<ThingDescription>("PATCH", directoryPath(id), { "allthings:strict": strict || null }),
   rename: (id: string, title: string) => request<ThingDescription>("PATCH", directoryPath(id), { title }),
   remove: (id: string) => request<void>("DELETE", directoryPath(id)),
   adopt: (id: string, title?: string) =>

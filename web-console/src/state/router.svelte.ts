@@ -1,6 +1,7 @@
 /** Client-side routing over the History API. */
 
 import type { Component } from "svelte";
+import { withMqttWords } from "../text/messages.svelte";
 import { BASE, matchRoute, type RouteName } from "./routes";
 
 /** Each page is code of its own. Those that need no parameter ignore it, hence `never`: any component will do. */
@@ -10,6 +11,11 @@ export const pages: Record<RouteName, () => Promise<{ default: Component<never> 
   thing: () => import("../pages/Thing.svelte"),
   discovered: () => import("../pages/Discovered.svelte"),
   rejects: () => import("../pages/Rejects.svelte"),
+  clients: () => withMqttWords(import("../pages/Clients.svelte")),
+  topics: () => withMqttWords(import("../pages/Topics.svelte")),
+  retained: () => withMqttWords(import("../pages/Retained.svelte")),
+  explorer: () => withMqttWords(import("../pages/Explorer.svelte")),
+  access: () => withMqttWords(import("../pages/Access.svelte")),
   settings: () => import("../pages/Settings.svelte"),
   login: () => import("../pages/Login.svelte"),
   missing: () => import("../pages/Missing.svelte"),

@@ -10,7 +10,19 @@ export interface Route {
 }
 
 export type RouteName =
-  "overview" | "things" | "thing" | "discovered" | "rejects" | "settings" | "login" | "missing";
+  | "overview"
+  | "things"
+  | "thing"
+  | "discovered"
+  | "rejects"
+  | "clients"
+  | "topics"
+  | "retained"
+  | "explorer"
+  | "access"
+  | "settings"
+  | "login"
+  | "missing";
 
 export const BASE = "/console";
 
@@ -19,6 +31,11 @@ const SINGLE: Record<string, RouteName> = {
   things: "things",
   discovered: "discovered",
   rejects: "rejects",
+  clients: "clients",
+  topics: "topics",
+  retained: "retained",
+  explorer: "explorer",
+  access: "access",
   settings: "settings",
   login: "login",
 };
@@ -46,6 +63,11 @@ export const paths = {
   thing: (thing: string) => `${BASE}/things/${encodeURIComponent(thing)}`,
   discovered: `${BASE}/discovered`,
   rejects: `${BASE}/rejects`,
+  clients: `${BASE}/clients`,
+  topics: `${BASE}/topics`,
+  retained: `${BASE}/retained`,
+  explorer: `${BASE}/explorer`,
+  access: `${BASE}/access`,
   settings: `${BASE}/settings`,
   login: `${BASE}/login`,
 };

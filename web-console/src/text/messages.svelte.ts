@@ -1,23 +1,45 @@
-/** The console's words, from one catalogue per language (`src/messages`), each loaded when it is first needed. */
+/**
+ * The console's words, from catalogues per language (`src/messages`), each loaded when it is first needed: one for all
+ * pages, and one that only those about MQTT need.
+ */
 
 import type en from "../messages/en.json";
+import type mqttEn from "../messages/mqtt.en.json";
 import { preferences, type Language } from "../state/preferences.svelte";
 import { formatCount } from "./format";
 import { interpolate, pluralSuffix, type Parameters } from "./interpolate";
 
-export type Key = keyof typeof en;
+export type Key = keyof typeof en | keyof typeof mqttEn;
 type StripPlural<K> = K extends `${infer Stem}.one` ? Stem : never;
 export type PluralKey = StripPlural<Key>;
 
-const loaders: Record<Language, () => Promise<{ default: Record<string, string> }>> = {
-  en: () => import("../messages/en.json"),
-  zh: () => import("../messages/zh.json"),
+type Part = "all" | "mqtt";
+type Words = Record<string, string>;
+
+const loaders: Record<Language, Record<Part, () => Promise<{ default: Words }>>> = {
+  en: { all: () => import("../messages/en.json"), mqtt: () => import("../messages/mqtt.en.json") },
+  zh: { all: () => import("../messages/zh.json"), mqtt: () => import("../messages/mqtt.zh.json") },
 };
 
-let texts = $state.raw<Record<string, string>>({});
+const needed = new Set<Part>(["all"]);
+let words = $state.raw<Partial<Record<Part, Words>>>({});
+const texts = $derived<Words>({ ...words.all, ...words.mqtt });
 
 export async function loadMessages(language: Language): Promise<void> {
-  texts = (await loaders[language]()).default;
+  await Promise.all([...needed].map((part) => load(language, part)));
+}
+
+async function load(language: Language, part: Part): Promise<void> {
+  const catalogue = (await loaders[language][part]()).default;
+  words = { ...words, [part]: catalogue };
+}
+
+/** A page's code and the words about MQTT, side by side. */
+export async function withMqttWords<T>(page: Promise<T>): Promise<T> {
+  if (needed.has("mqtt") && words.mqtt) return page;
+  needed.add("mqtt");
+  const [module] = await Promise.all([page, load(preferences.language, "mqtt")]);
+  return module;
 }
 
 export async function chooseLanguage(language: Language): Promise<void> {

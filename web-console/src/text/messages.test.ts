@@ -1,10 +1,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import en from "../messages/en.json";
-import zh from "../messages/zh.json";
+import allEn from "../messages/en.json";
+import mqttEn from "../messages/mqtt.en.json";
+import mqttZh from "../messages/mqtt.zh.json";
+import allZh from "../messages/zh.json";
 import { interpolate, pluralSuffix } from "./interpolate";
 
+const en = { ...allEn, ...mqttEn };
+const zh = { ...allZh, ...mqttZh };
 const SOURCE = join(import.meta.dirname, "..");
 
 /** Every key of the catalogue that stands in the sources as a literal; plural stems stand for their forms. */
@@ -40,7 +44,8 @@ describe("the catalogues", () => {
   });
 
   test("are in order, so that changes are easy to see", () => {
-    for (const catalogue of [en, zh]) expect(Object.keys(catalogue)).toEqual(Object.keys(catalogue).sort());
+    for (const catalogue of [allEn, allZh, mqttEn, mqttZh])
+      expect(Object.keys(catalogue)).toEqual(Object.keys(catalogue).sort());
   });
 });
 

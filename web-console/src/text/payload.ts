@@ -2,8 +2,8 @@
 
 const HEX_ROW = 16;
 
-export function payloadBytes(reject: { payload: string; payload_base64?: string }): Uint8Array {
-  if (reject.payload_base64 === undefined) return new TextEncoder().encode(reject.payload);
+export function payloadBytes(reject: { payload: string; payload_base64?: string | null }): Uint8Array {
+  if (reject.payload_base64 == null) return new TextEncoder().encode(reject.payload);
   return Uint8Array.from(atob(reject.payload_base64), (char) => char.charCodeAt(0));
 }
 
