@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from allthings.historian.history import History
@@ -116,6 +116,15 @@ ACTIONS = st.lists(
     actions=ACTIONS,
     bounds=st.lists(st.sampled_from(TIMES), max_size=2),
     everies=st.tuples(st.sampled_from(ALL), st.sampled_from(ALL)),
+)
+@example(
+    # Late readings in several minutes that have some already.
+    actions=[
+        ([(SERIES[0], T0 + at, 1.0) for at in (0, MINUTE, 5 * MINUTE)], None, (0, True)),
+        ([(SERIES[0], T0 + at + 30 * S, 2.0) for at in (0, MINUTE)], None, (0, True)),
+    ],
+    bounds=[],
+    everies=(MINUTE, DAY),
 )
 def test_rollups_equal_readings(
     history: History, actions: list[tuple[Any, ...]], bounds: list[int], everies: tuple[int | None, ...]
