@@ -17,6 +17,7 @@ from allthings.gateway.run import run_gateway
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
 from allthings.things.times import now_ns
+from tests.gateway.station import Clock, Station
 
 Gateway = Callable[..., AbstractAsyncContextManager[int]]
 _numbers = itertools.count()
@@ -64,6 +65,14 @@ def gateway(log: Log) -> Gateway:
             listener.close()
 
     return start
+
+
+@pytest.fixture
+async def station(log: Log) -> AsyncIterator[Station]:
+    """A gateway without sockets, of its own on the session's log. Retained messages are shared: use topics of your own."""
+    started = await Station(log, f"station{next(_numbers)}", Clock()).start(fresh=True)
+    yield started
+    await started.crash()
 
 
 class Wire:

@@ -56,7 +56,8 @@ def wire_properties(message: Message, identifiers: tuple[int, ...], now_ns: int)
     """The properties that go out: what is left of the expiry [MQTT-3.3.2-6], and subscription identifiers."""
     properties = message.properties
     if message.expires_ns:
-        left_s = max(0, -(-(message.expires_ns - now_ns) // _NS_PER_S))
+        # To the nearest second: receive times run a little ahead of the clock, and nobody gets more than was given.
+        left_s = max(0, (message.expires_ns - now_ns + _NS_PER_S // 2) // _NS_PER_S)
         properties = set_expiry(properties, left_s)
     for identifier in identifiers:
         properties += b"\x0b" + encode_varint(identifier)

@@ -1,0 +1,264 @@
+"""How sessions begin, go on, are taken over and end, with the log beneath; and when wills are said."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from allthings.mqtt.packets import Will
+from allthings.mqtt.properties import Properties
+from allthings.mqtt.reasons import ReasonCode
+from tests.gateway.station import V3, V5, Connack, Disconnect, Peer, Publish, Station, connect, subscribe
+
+
+def present(peer: Peer) -> bool:
+    packet = peer.take()[0]
+    assert isinstance(packet, Connack)
+    assert packet.reason_code == 0
+    return packet.session_present
+
+
+async def again(station: Station, client: str = "a", expiry_s: int = 1000) -> Peer:
+    return await station.connect(client, clean=False, expiry_s=expiry_s)
+
+
+async def gone(station: Station, peer: Peer) -> None:
+    peer.vanish()
+    await station.settle()
+
+
+async def kept_and_killed(station: Station) -> None:
+    await station.settle()
+    await station.keeper.keep()
+    await station.restart()
+
+
+@pytest.mark.parametrize("version", [V3, V5])
+async def test_a_session_is_there_again_until_a_clean_start(station: Station, version: int) -> None:
+    peer = await station.connect("a", version, clean=False, expiry_s=1000)
+    assert not present(peer)
+    await gone(station, peer)
+    peer = await station.connect("a", version, clean=False, expiry_s=1000)
+    assert present(peer)
+    await gone(station, peer)
+    assert not present(await station.connect("a", version, clean=True))
+
+
+async def test_a_session_that_is_resumed_without_expiry_ends_for_good(station: Station) -> None:
+    await gone(station, await station.session("a", "t"))
+    await station.keeper.keep()
+    peer = await again(station, expiry_s=0)
+    assert present(peer)
+    await kept_and_killed(station)
+    assert "a" not in station.broker.sessions.by_client
+    assert not station.broker.routing
+    assert not present(await again(station))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_disconnect_may_end_a_session_for_good(station: Station, kept: bool) -> None:
+    peer = await station.session("a", "t")
+    await station.keeper.keep()
+    peer.send(Disconnect(properties=Properties(session_expiry_interval=0)))
+    await station.settle()
+    if kept:
+        await station.keeper.keep()
+    await station.restart()
+    assert not present(await again(station))
+
+
+async def test_disconnect_may_prolong_a_session_but_not_begin_one(station: Station) -> None:
+    peer = await again(station, expiry_s=10)
+    peer.send(Disconnect(properties=Properties(session_expiry_interval=100)))
+    await station.settle()
+    station.clock.forward(50)
+    await station.look()
+    assert present(await again(station))
+    peer = await station.connect("b")
+    peer.take()
+    peer.send(Disconnect(properties=Properties(session_expiry_interval=100)))
+    (answer,) = peer.take()
+    assert isinstance(answer, Disconnect)
+    assert answer.reason_code == ReasonCode.PROTOCOL_ERROR
+
+
+async def test_a_session_that_ended_does_not_come_back_behind_one_that_does_not_last(station: Station) -> None:
+    await gone(station, await station.session("a", "t"))
+    await station.keeper.keep()
+    peer = await station.connect("a", clean=True)
+    await gone(station, peer)
+    await station.connect("a", clean=True)
+    await kept_and_killed(station)
+    assert not present(await again(station))
+
+
+async def test_a_session_expires_also_over_a_crash(station: Station) -> None:
+    await gone(station, await again(station, expiry_s=10))
+    station.clock.forward(9)
+    await station.look()
+    await kept_and_killed(station)
+    assert "a" in station.broker.sessions.by_client
+    station.clock.forward(2)
+    await station.look()
+    assert "a" not in station.broker.sessions.by_client
+    await kept_and_killed(station)
+    assert not present(await again(station))
+
+
+async def test_who_was_there_when_we_died_has_its_whole_time_from_then_on(station: Station) -> None:
+    await gone(station, await again(station, expiry_s=10))
+    station.clock.forward(5)
+    await again(station, expiry_s=10)
+    station.clock.forward(100)
+    await kept_and_killed(station)
+    station.clock.forward(9)
+    await station.look()
+    assert present(await again(station))
+
+
+@pytest.mark.parametrize(("version", "answers"), [(V3, 0), (V5, 1)])
+async def test_a_newcomer_takes_the_session_over(station: Station, version: int, answers: int) -> None:
+    first = await station.connect("a", version, clean=False, expiry_s=1000)
+    first.take()
+    second = await station.connect("a", version, clean=False, expiry_s=1000)
+    assert present(second)
+    assert first.closed
+    told = first.take()
+    assert len(told) == answers
+    assert all(isinstance(each, Disconnect) and each.reason_code == ReasonCode.SESSION_TAKEN_OVER for each in told)
+    second.send(subscribe("t"), Publish("t", b"1", 1, packet_id=9))
+    await station.settle()
+    assert [each.payload for each in second.publishes()] == [b"1"]
+
+
+async def test_a_newcomer_takes_over_from_one_that_still_waits_for_the_log(station: Station) -> None:
+    station.broker.collector.hold(True)
+    first, second = station.peer(), station.peer()
+    for peer in (first, second):
+        peer.send(connect("a", clean=False, expiry_s=1000))
+        await asyncio.sleep(0.02)
+    station.broker.collector.hold(False)
+    await station.settle()
+    assert first.closed
+    (answer,) = first.take()
+    assert isinstance(answer, Connack)
+    assert answer.reason_code == ReasonCode.SERVER_BUSY
+    assert present(second)
+    assert not second.closed
+    assert station.broker.clients["a"] is second.connection
+
+
+async def test_a_client_that_vanishes_while_it_waits_for_the_log_leaves_its_session(station: Station) -> None:
+    station.broker.collector.hold(True)
+    peer = station.peer()
+    peer.send(connect("a", clean=False, expiry_s=10))
+    await asyncio.sleep(0.02)
+    peer.vanish()
+    station.broker.collector.hold(False)
+    await station.settle()
+    session = station.broker.sessions.by_client["a"]
+    assert session.connection is None
+    assert session.left_ns
+    station.clock.forward(11)
+    await station.look()
+    assert not station.broker.sessions.by_client
+
+
+async def test_sessions_of_clients_that_come_and_go_leave_little_behind(station: Station) -> None:
+    for _ in range(30):
+        for number in range(100):
+            session, _ = station.broker.sessions.open(f"c{number}", "", False, 1000)
+            station.broker.sessions.detach(session, 0)
+    assert len(station.broker.sessions._dues) < 2000
+    await station.settle()
+
+
+# Wills
+
+
+def will(payload: bytes, delay_s: int = 0, topic: str = "will") -> Will:
+    return Will(topic, payload, 1, properties=Properties(will_delay_interval=delay_s or None))
+
+
+async def watcher(station: Station) -> Peer:
+    return await station.session("watcher", "will")
+
+
+def said(peer: Peer) -> list[bytes]:
+    return [each.payload for each in peer.publishes()]
+
+
+async def test_a_will_is_said_for_who_vanishes_and_not_for_who_says_goodbye(station: Station) -> None:
+    watching = await watcher(station)
+    await gone(station, await station.connect("a", will=will(b"1")))
+    polite = await station.connect("b", will=will(b"2"))
+    polite.send(Disconnect())
+    unwell = await station.connect("c", will=will(b"3"))
+    unwell.send(Disconnect(reason_code=ReasonCode.DISCONNECT_WITH_WILL_MESSAGE))
+    await station.settle()
+    assert said(watching) == [b"1", b"3"]
+
+
+async def test_a_will_waits_and_is_forgotten_when_the_client_comes_back(station: Station) -> None:
+    watching = await watcher(station)
+    peer = await station.connect("a", clean=False, expiry_s=1000, will=will(b"1", 5))
+    await gone(station, peer)
+    station.clock.forward(4)
+    await station.look()
+    await gone(station, await again(station))
+    station.clock.forward(10)
+    await station.look()
+    assert said(watching) == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_will_that_waits_survives_a_crash_and_is_said_once(station: Station, kept: bool) -> None:
+    await watcher(station)
+    peer = await station.connect("a", clean=False, expiry_s=1000, will=will(b"1", 5))
+    await gone(station, peer)
+    if kept:
+        await station.keeper.keep()
+    await station.restart()
+    watching = await again(station, "watcher")
+    assert said(watching) == []
+    station.clock.forward(6)
+    await station.look()
+    assert said(watching) == [b"1"]
+    await station.restart()
+    station.clock.forward(6)
+    await station.look()
+    watching = await again(station, "watcher")
+    assert {each.packet_id: each.payload for each in watching.publishes()} in ({}, {1: b"1"}), "at most the same again"
+
+
+async def test_a_will_that_waits_is_said_when_the_session_ends_before(station: Station) -> None:
+    watching = await watcher(station)
+    peer = await station.connect("a", clean=False, expiry_s=1000, will=will(b"1", 500))
+    await gone(station, peer)
+    await station.connect("a", clean=True)
+    assert said(watching) == [b"1"]
+    peer = await station.connect("b", clean=False, expiry_s=3, will=will(b"2", 500))
+    await gone(station, peer)
+    station.clock.forward(4)
+    await station.look()
+    assert said(watching) == [b"2"], "no later than the session's end"
+    await gone(station, await station.connect("c", clean=True, expiry_s=0, will=will(b"3", 500)))
+    assert said(watching) == [b"3"]
+
+
+async def test_a_will_is_said_when_the_client_is_taken_over_without_delay(station: Station) -> None:
+    watching = await watcher(station)
+    await station.connect("a", clean=False, expiry_s=1000, will=will(b"1"))
+    await station.connect("a", clean=False, expiry_s=1000, will=will(b"2", 5))
+    assert said(watching) == [b"1"]
+    await again(station)
+    assert said(watching) == []
+
+
+async def test_wills_are_not_said_because_we_stop(station: Station) -> None:
+    await watcher(station)
+    await station.connect("a", will=will(b"1"))
+    await station.stop()
+    await station.start()
+    assert said(await again(station, "watcher")) == []
