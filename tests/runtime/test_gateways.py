@@ -85,11 +85,10 @@ async def test_messages_reach_subscribers_at_every_gateway_once(platform: Platfo
 async def test_a_client_id_is_taken_over_whichever_gateway_accepts(platform: Platform) -> None:
     for index in range(GATEWAYS):
         name = of(index, "taken")
-        async with client(platform, name) as first:
-            async with client(platform, name) as second:
-                await second.publish("t", b"1", qos=1)
-                with pytest.raises(aiomqtt.MqttError):
-                    await take(first.messages, 1)
+        async with client(platform, name) as first, client(platform, name) as second:
+            await second.publish("t", b"1", qos=1)
+            with pytest.raises(aiomqtt.MqttError):
+                await take(first.messages, 1)
 
 
 async def test_a_retained_message_is_everywhere(platform: Platform) -> None:
@@ -123,7 +122,7 @@ async def test_a_shared_subscription_gives_each_message_to_one_member(platform: 
     async with client(platform, of(0, "boss")) as boss:
         await asyncio.gather(*(boss.publish("work/x", b"%d" % number, qos=1) for number in range(count)))
     async with asyncio.timeout(30):
-        while len(seen) < count:  # noqa: ASYNC110
+        while len(seen) < count:
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)
     assert set(seen.values()) == {1}
@@ -137,7 +136,7 @@ async def test_a_shared_subscription_gives_each_message_to_one_member(platform: 
     async with client(platform, of(1, "boss")) as boss:
         await asyncio.gather(*(boss.publish("work/x", b"%d" % number, qos=1) for number in range(30)))
     async with asyncio.timeout(30):
-        while len(seen) < 30:  # noqa: ASYNC110
+        while len(seen) < 30:
             await asyncio.sleep(0.05)
     members[2].cancel()
     await asyncio.wait(members[2:])
