@@ -69,7 +69,7 @@ def gateway(log: Log) -> Gateway:
 
 @pytest.fixture
 async def station(log: Log) -> AsyncIterator[Station]:
-    """A gateway without sockets, of its own on the session's log. Retained messages are shared: use topics of your own."""
+    """A gateway without sockets, of its own on the session's log (retained messages are shared by all on it)."""
     started = await Station(log, f"station{next(_numbers)}", Clock()).start(fresh=True)
     yield started
     await started.crash()

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from allthings.gateway import settings
+from allthings.gateway.changes import Taken, Unsubscribed, decode
 from allthings.gateway.collector import Collector, Run
+from allthings.log import block
 from allthings.log.stream import Log
 from tests.log.test_stream import take
 
@@ -70,6 +72,49 @@ async def test_pressure_is_told_once_and_released(log: Log, monkeypatch: pytest.
     def fill(collector: Collector) -> None:
         for _ in range(3):
             collector.add_run("a", [b"x"] * 4, 0, Device(), [])
+
+    _, _, pressed = await collect(log, fill)
+    assert pressed == [True, False]
+
+
+async def test_changes_are_divided_like_messages_and_stay_with_them(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a stalled log lets pile up must fit into blocks; a QoS 2 message and its change are stored as one."""
+    monkeypatch.setattr(settings, "BLOCK_BYTES_MAX", 2000)
+    before = (await log.status()).last
+    done: list[str] = []
+
+    def fill(collector: Collector) -> None:
+        for number in range(100):
+            collector.change(Unsubscribed("early", f"filter/{number}"))
+        for number in range(50):
+            collector.add("t", b"x" * 100, 2, "device")
+            collector.change(Taken("device", number + 1))
+        for number in range(100):
+            collector.change(Unsubscribed("late", f"filter/{number}"))
+        collector.then(lambda: done.append("all"))
+
+    collector, _, _ = await collect(log, fill)
+    entries = await take(log, before, 3)
+    assert done == ["all"]
+    assert collector.messages == 50
+    taken, order = 0, []
+    for entry in entries:
+        assert entry.size < 2 * 2000 + 4000
+        changes = decode(block.changes(entry.batch))
+        order += [each.topic_filter for each in changes if isinstance(each, Unsubscribed)]
+        identifiers = [each.packet_id for each in changes if isinstance(each, Taken)]
+        assert identifiers == list(range(taken + 1, taken + 1 + entry.batch.num_rows))
+        taken += entry.batch.num_rows
+    assert taken == 50
+    assert order == [f"filter/{number}" for number in range(100)] * 2
+
+
+async def test_changes_alone_make_pressure(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "WAITING_BYTES_MAX", 1000)
+
+    def fill(collector: Collector) -> None:
+        for number in range(100):
+            collector.change(Unsubscribed("a", f"filter/{number}"))
 
     _, _, pressed = await collect(log, fill)
     assert pressed == [True, False]

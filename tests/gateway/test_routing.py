@@ -75,7 +75,7 @@ async def test_members_of_a_shared_subscription_take_turns(station: Station, qos
     await publish(station, *(b"%d" % number for number in range(9)), qos=2)
     await publish(station, b"9")
     got = [payloads(peer) for peer in peers]
-    assert sorted(sum(got, [])) == [b"%d" % number for number in range(10)]
+    assert sorted(payload for each in got for payload in each) == [b"%d" % number for number in range(10)]
     assert sorted(map(len, got)) == [3, 3, 4]
 
 

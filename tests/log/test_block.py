@@ -50,3 +50,14 @@ def test_damage_is_an_arrow_error() -> None:
 def test_damaged_bytes_have_one_error(data: bytes) -> None:
     with pytest.raises(pa.ArrowInvalid):
         block.decode(data)
+
+
+@given(st.lists(st.text(max_size=5), max_size=5), st.binary(max_size=2000))
+def test_changes_stand_beside_the_rows_whatever_their_number(topics: list[str], changes: bytes) -> None:
+    batch = messages(topics, [b"x"] * len(topics))
+    back = block.decode(block.encode(block.with_changes(batch, changes)))
+    assert block.changes(back) == changes
+    assert back.equals(batch)
+    assert back.schema.metadata[b"allthings"] == b"messages/1"
+    assert not block.is_readings(back)
+    assert block.changes(block.decode(block.encode(batch))) == b""

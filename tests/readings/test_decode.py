@@ -12,7 +12,7 @@ import pytest
 
 from allthings.log import block
 from allthings.log.entry import Entry
-from allthings.readings.decode import decode
+from allthings.readings.decode import decode, decode_all
 from allthings.readings.decoded import DECODED
 from allthings.readings.model import Model
 from allthings.readings.settings import (
@@ -495,3 +495,20 @@ def test_many_threads_share_a_model() -> None:
     with ThreadPoolExecutor(8) as pool:
         together = [rows_of(one) for one in pool.map(lambda entry: decode(entry, model), entries)]
     assert together == [rows_of(decode(entry, Model())) for entry in entries]
+
+
+def test_changes_of_sessions_in_a_block_mean_nothing_here() -> None:
+    """Blocks may hold them beside their messages, or nothing else."""
+    plain = [entry_of([Message(OBJECT, b'{"t":%d}' % number)] * (number != 2), number) for number in range(1, 5)]
+    changed = [
+        Entry(entry.sequence, block.encode(block.with_changes(entry.batch, b"changes" * 100)), NOW_NS)
+        for entry in plain
+    ]
+    expected = decode_all(plain, Model())
+    for entries in (changed, [plain[0], changed[1], changed[2], plain[3]], [changed[1]] * 1):
+        found = decode_all(entries, Model())
+        rows = [row for decoded in found for row in rows_of(decoded)]
+        sequences = {entry.sequence for entry in entries}
+        wanted = [row for each in expected for row in rows_of(each) if block.sequence(row.position) in sequences]
+        assert rows == wanted
+        assert not any(decoded.rejects for decoded in found)

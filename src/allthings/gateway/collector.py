@@ -66,7 +66,7 @@ class _Gathering:
         self.runs: list[Run] = []
         #: PUBACK packets, as one string for each connection: bytes cost the garbage collector nothing.
         self.acknowledgements: dict[Publisher, bytes] = {}
-        #: Changes of sessions, encoded, each with the row of the message that it belongs to or follows.
+        #: Changes of sessions, encoded, each with the row of the message that it belongs to or follows; -1 before all.
         self.changes: list[tuple[int, bytes]] = []
         self.then: list[Callable[[], None]] = []
         self.messages = 0
@@ -231,7 +231,7 @@ class Collector:
         """Store a change of a session together with the message that was taken last."""
         gathering = self._gathering
         encoded = changes.encode_one(change)
-        gathering.changes.append((max(0, gathering.messages - 1), encoded))
+        gathering.changes.append((gathering.messages - 1, encoded))
         gathering.bytes += len(encoded)
         self._grown()
 
@@ -351,9 +351,10 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
     All acknowledgements go with the last: they mean "all on disk".
     """
     parts = [_Gathering()]
-    beside = [0] * (gathering.messages + 1)
+    beside = [0] * gathering.messages
     for row, change in gathering.changes:
-        beside[row] += len(change)
+        if row >= 0:
+            beside[row] += len(change)
     at = 0
     for topic, client, flags, properties, count, publisher in gathering.runs:
         left = count
@@ -387,10 +388,21 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
 def _divide_changes(pending: list[tuple[int, bytes]], parts: list[_Gathering]) -> list[_Gathering]:
     """The first change at a row may say that its message was taken: it must be in the same block as the message.
 
-    What else belongs to a row follows in blocks of its own if it is too much.
+    What else belongs to a row follows in blocks of its own if it is too much; so does, ahead, what is before all rows.
     """
+    early = [change for row, change in pending if row < 0]
     divided: list[_Gathering] = []
-    before = at = 0
+    size = 0
+    if sum(map(len, early)) <= settings.BLOCK_BYTES_MAX:
+        parts[0].changes = [(-1, change) for change in early]
+        early = []
+    for change in early:
+        if not divided or size + len(change) > settings.BLOCK_BYTES_MAX:
+            divided.append(_Gathering())
+            size = 0
+        divided[-1].changes.append((-1, change))
+        size += len(change)
+    before, at = 0, sum(row < 0 for row, _ in pending)
     for part in parts:
         divided.append(part)
         end = before + part.messages
@@ -401,7 +413,7 @@ def _divide_changes(pending: list[tuple[int, bytes]], parts: list[_Gathering]) -
             if further and size + len(change) > settings.BLOCK_BYTES_MAX:
                 divided.append(_Gathering())
                 size = 0
-            divided[-1].changes.append((max(0, row - before), change))
+            divided[-1].changes.append((row - before, change))
             size += len(change)
             at += 1
         before = end

@@ -437,6 +437,6 @@ class Log:
 
     async def close(self) -> None:
         """Close the connection. Calls under way fail with LogUnavailableError."""
-        with contextlib.suppress(nats.errors.Error, TimeoutError):
+        with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(2):
                 await self._nc.close()
