@@ -18,6 +18,14 @@ PAGES = {
     "/console/things/boiler?tab=description": "Boiler in the cellar",
     "/console/discovered": "Discovered",
     "/console/rejects": "Rejects",
+    "/console/clients": "Clients",
+    "/console/topics": "Topics",
+    "/console/retained": "Retained",
+    "/console/explorer": "Explorer",
+    "/console/access": "Access",
+    "/console/access?tab=users": "Access",
+    "/console/access?tab=quotas": "Access",
+    "/console/access?tab=audit": "Access",
     "/console/settings": "Settings",
 }
 FIRST_PAINT_MS_MAX = 1_000

@@ -114,7 +114,7 @@ class Control:
 
     async def _tick(self) -> None:
         while True:
-            self._broker.topics.tick(self._time())
+            await self._broker.topics.tick(self._time())
             await asyncio.sleep(1)
 
     async def answer(self, data: bytes) -> bytes:
@@ -137,7 +137,9 @@ class Control:
                 return self._disconnect(question)
             case AskTopics():
                 retained = self._broker.retained
-                return self._broker.topics.answer(question, self._time(), lambda topic: retained.get(topic) is not None)
+                return await self._broker.topics.answer(
+                    question, self._time(), lambda topic: retained.get(topic) is not None
+                )
             case AskRetained():
                 return await self._retained(question)
 

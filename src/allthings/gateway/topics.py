@@ -7,6 +7,7 @@ sums for the levels above are made once a second (`tick`), and only for topics t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from heapq import nlargest, nsmallest
 from typing import Final
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from allthings.gateway import settings
 from allthings.gateway.collector import Run
-from allthings.gateway.questions import AskTopics, TopicsAnswer, TopicShown, TopicSort
+from allthings.gateway.questions import AskTopics, Key, TopicsAnswer, TopicShown, TopicSort
 from allthings.log.block import FLAG_QOS
 
 #: A rate is that of the window that is being filled and a share of the one before it.
@@ -123,7 +124,7 @@ class Topics:
             above = above.above
         return node
 
-    def tick(self, now_s: float) -> None:
+    async def tick(self, now_s: float) -> None:
         """Sum up, at least once a second."""
         if self._skipped:
             # Not every message was counted: what a rate would be made from is worth nothing.
@@ -136,7 +137,9 @@ class Topics:
             self._window += 1 if now_s - self._window_since_s < 2 * _WINDOW_S else 2
             self._window_since_s = now_s
         fresh, self._fresh = self._fresh, []
-        for leaf in fresh:
+        for number, leaf in enumerate(fresh, 1):
+            if not number % settings.GONE_THROUGH_AT_ONCE:
+                await asyncio.sleep(0)
             count, leaf.fresh = leaf.fresh, 0
             leaf.own += count
             node: _Node | None = leaf
@@ -164,40 +167,50 @@ class Topics:
 
     # Looking
 
-    def answer(self, question: AskTopics, now_s: float, retained: Callable[[str], bool]) -> TopicsAnswer:
+    async def answer(self, question: AskTopics, now_s: float, retained: Callable[[str], bool]) -> TopicsAnswer:
         """The levels below a prefix; `retained` tells whether a topic has a retained message.
 
         Somebody looks: nothing is missed for a while from now on.
         """
         self._watched_until = now_s + settings.WATCHED_S
-        self.tick(now_s)
-        children = self._found(question.prefix, question.search) if question.search else self._below(question.prefix)
-        after = question.after
-        keys = [(self._key(child, name, question.sort, now_s), name) for name, child in children.items()]
-        if question.descending:
-            chosen = nlargest(question.limit + 1, keys if after is None else (key for key in keys if key < after))
-        else:
-            chosen = nsmallest(question.limit + 1, keys if after is None else (key for key in keys if key > after))
-        levels = []
-        for key in chosen:
-            child, topic = children[key[1]], question.prefix + key[1]
-            levels.append(
-                TopicShown(
-                    key=key,
-                    name=key[1],
-                    topics=child.topics,
-                    children=len(child.children or ()),
-                    messages=child.messages,
-                    rate=self._rate(child, now_s),
-                    last_ns=child.last_ns,
-                    own_ns=child.own_ns,
-                    payload=child.payload,
-                    payload_bytes=child.size,
-                    qos=child.flags & FLAG_QOS,
-                    retained=retained(topic),
-                )
-            )
-        return TopicsAnswer(levels, len(keys), len(self._leaves), self.unlisted)
+        await self.tick(now_s)
+        prefix, wanted, after = question.prefix, question.search.casefold(), question.after
+        limit = min(question.limit, settings.ANSWER_ROWS_MAX) + 1
+        choose = nlargest if question.descending else nsmallest
+        nodes = self._leaves if wanted else self._below(prefix)
+        start = len(prefix) if wanted else 0
+        best: list[Key] = []
+        total = 0
+        for number, (name, node) in enumerate(tuple(nodes.items()), 1):
+            if not number % settings.GONE_THROUGH_AT_ONCE:
+                best = choose(limit, best)
+                await asyncio.sleep(0)
+            if wanted and not (name.startswith(prefix) and wanted in name.casefold()):
+                continue
+            total += 1
+            shown = name[start:]
+            key = (self._key(node, shown, question.sort, now_s), shown)
+            if after is None or (key < after if question.descending else key > after):
+                best.append(key)
+        there = [(key, nodes.get(prefix[:start] + key[1])) for key in choose(limit, best)]
+        levels = [self._shown(key, node, now_s, retained(prefix + key[1])) for key, node in there if node is not None]
+        return TopicsAnswer(levels, total, len(self._leaves), self.unlisted)
+
+    def _shown(self, key: Key, node: _Node, now_s: float, retained: bool) -> TopicShown:
+        return TopicShown(
+            key=key,
+            name=key[1],
+            topics=node.topics,
+            children=len(node.children or ()),
+            messages=node.messages,
+            rate=self._rate(node, now_s),
+            last_ns=node.last_ns,
+            own_ns=node.own_ns,
+            payload=node.payload,
+            payload_bytes=node.size,
+            qos=node.flags & FLAG_QOS,
+            retained=retained,
+        )
 
     def _below(self, prefix: str) -> dict[str, _Node]:
         node = self._root
@@ -207,14 +220,6 @@ class Topics:
                 return {}
             node = found
         return node.children or {}
-
-    def _found(self, prefix: str, search: str) -> dict[str, _Node]:
-        wanted, start = search.casefold(), len(prefix)
-        return {
-            topic[start:]: leaf
-            for topic, leaf in self._leaves.items()
-            if topic.startswith(prefix) and wanted in topic.casefold()
-        }
 
     def _key(self, node: _Node, name: str, sort: TopicSort, now_s: float) -> float | str:
         if sort == "messages":

@@ -11,6 +11,8 @@ describe("addresses", () => {
     ["/console/things/a/b", "missing", ""],
     ["/console/things/%E0%A4%A", "missing", ""],
     ["/console/rejects", "rejects", ""],
+    ["/console/clients", "clients", ""],
+    ["/console/explorer", "explorer", ""],
     ["/console/rejects/x", "missing", ""],
     ["/console/nowhere", "missing", ""],
     ["/consoles", "missing", ""],
