@@ -27,7 +27,8 @@ from allthings.testing import recordings
 from allthings.testing.platform import Platform
 from allthings.things.times import NS_PER_S, format_time, now_ns
 from allthings.things.types import Kind
-from bench import report
+from bench import load, report
+from bench.api import Api
 
 THINGS = 1_000
 #: Property and where its values come from: recording and column.
@@ -43,6 +44,7 @@ EVERY_NS = 60 * NS_PER_S
 DAY_NS = 86_400 * NS_PER_S
 MOMENTS_PER_BLOCK = 100
 BLOCKS_PER_ROLLUP = 10
+CONSUMED_WITHIN_S = 60.0
 REQUESTS = 200
 WARM_UP_REQUESTS = 20
 SERIES_P95_MS_MAX = 60.0
@@ -85,16 +87,19 @@ class Source:
         return Decoded(sequence, pa.RecordBatch.from_arrays(columns, schema=DECODED), messages=rows)
 
 
-def load(data: Path, rows: int) -> dict[str, int]:
+def fill(data: Path, rows: int) -> dict[str, int]:
     """Fill a data directory unless it is filled with as many already; where its readings begin and how many minutes."""
     marker = data.with_name(f"{data.name}-{_LOADED}")
     if marker.exists():
         loaded = dict(json.loads(marker.read_text()))
         if loaded["moments"] == rows // SERIES:
             return loaded
-    with Platform(data):
-        pass  # it makes the folders and their settings as it wants them
     moments = rows // SERIES
+    with Platform(data) as platform:  # it makes the folders and their settings as it wants them
+        # A history must not know more blocks than its log has.
+        blocks = load.Load(1, 1, 0.0, count=-(-moments // MOMENTS_PER_BLOCK), topic="bench/history")
+        load.publish(blocks, platform.mqtt_port, [b"a block"])
+        Api(platform).wait_consumed(CONSUMED_WITHIN_S)
     start_ns = now_ns() // DAY_NS * DAY_NS - moments * EVERY_NS
     source, history = Source(start_ns), History(f"chdb://{data / 'history'}")
     history.open()
@@ -115,7 +120,7 @@ def measure(arguments: argparse.Namespace) -> report.Report:
     """Load, start, ask."""
     with tempfile.TemporaryDirectory(prefix="bench-history-") as folder:
         data = arguments.data or Path(folder) / "data"
-        loaded = load(data, arguments.rows)
+        loaded = fill(data, arguments.rows)
         with Platform(data) as platform, httpx.Client(base_url=platform.http, timeout=60) as client:
             return _ask(client, loaded, arguments)
 
