@@ -161,9 +161,7 @@ def installation(tmp_path: Path) -> Start:
         bridges = Bridges(registry.bridges, log, now_ns)
         ready, stop = asyncio.Event(), asyncio.Event()
         options: dict[str, Any] = {"disk": None, "disk_reserve_bytes": 0, "ready": ready.set, "stop": stop}
-        serving = asyncio.create_task(
-            run_gateway(log, None, [Listener(listener)], source="gateway", now_ns=now_ns, **options)
-        )
+        serving = asyncio.create_task(run_gateway(log, None, [Listener(listener)], now_ns=now_ns, **options))
         bridging = asyncio.create_task(bridges.run(stop))
         try:
             async with asyncio.timeout(WITHIN_S):

@@ -14,6 +14,7 @@ from paho.mqtt.client import MQTTMessage
 
 from allthings.connectors import settings
 from allthings.connectors.echoes import Echoes
+from allthings.connectors.outbound import source
 from allthings.connectors.remote import Remote, properties_of
 from allthings.connectors.routes import Routes
 from allthings.connectors.state import Incoming
@@ -74,7 +75,7 @@ class Inbound:
             messages = await remote.take(settings.BLOCK_MESSAGES_MAX, settings.BLOCK_BYTES_MAX)
             rows = [row for message in messages if (row := self._row(message, remote.v5))]
             if rows:
-                await self._log.append_surely(self._block(rows), f"bridge-{self._bridge.name}", on_trouble=self._say)
+                await self._log.append_surely(self._block(rows), source(self._bridge.name), on_trouble=self._say)
                 self._state.taken += len(rows)
             for message in messages:
                 remote.acknowledge(message)

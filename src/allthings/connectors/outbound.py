@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -21,11 +21,16 @@ from allthings.log import block
 from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import Log
-from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties, decode_raw
+from allthings.mqtt.properties import Carrier, Properties, decode_raw
 from allthings.registry.bridges import Bridge
 from allthings.things.times import NS_PER_S
 
 _LOGGER = logging.getLogger(__name__)
+
+
+def source(name: str) -> str:
+    """By what word our log knows the blocks that came over a bridge."""
+    return f"bridge-{name}"
 
 
 def consumer(name: str) -> str:
@@ -34,15 +39,21 @@ def consumer(name: str) -> str:
 
 
 class Letter(NamedTuple):
-    """A message of a block that is on a map."""
+    """A message that is to cross."""
 
     route: Route
     payload: bytes
     qos: int
     retain: bool
-    client: str
-    received_ns: int
-    properties: bytes | None
+    properties: Properties
+
+
+class Selected(NamedTuple):
+    """What a block has for the other broker, in order, and how much stays here although a map names it."""
+
+    letters: list[Letter]
+    circled: int = 0
+    expired: int = 0
 
 
 class Outbound:
@@ -63,6 +74,9 @@ class Outbound:
         self._state = state
         self._echoes = echoes
         self._now_ns = now_ns
+        self._v5 = bridge.version == "5"
+        # Shared by all messages that came without properties.
+        self._plain = Properties(user_property=with_step((), bridge.id))
         self.finished = 0
         self._saved = 0
 
@@ -88,8 +102,14 @@ class Outbound:
         on_their_way = refused = 0
         async for entries in self._log.read(self.finished):
             for entry in entries:
-                for letter in await asyncio.to_thread(self._letters, entry):
+                # In a thread: blocks are large, and nobody else shall wait for them.
+                selected = await asyncio.to_thread(self.select, entry)
+                self._state.circled += selected.circled
+                self._state.expired += selected.expired
+                for number, letter in enumerate(selected.letters):
                     on_their_way += await self._post(remote, letter)
+                    if number % settings.YIELD_EVERY == 0:
+                        await asyncio.sleep(0)
                 if on_their_way < settings.CHECK_MESSAGES and entry is not entries[-1]:
                     continue
                 await remote.settled()
@@ -115,55 +135,33 @@ class Outbound:
                 _LOGGER.info("bridge %s: %s", self._bridge.name, error.detail)
 
     async def _post(self, remote: Remote, letter: Letter) -> bool:
-        """Put a message on its way, if it may go; whether it did."""
-        properties = self._admitted(letter, remote.v5)
-        if properties is None:
-            return False
+        """Put a message on its way; False when it is too large for the other broker."""
         await remote.room()
-        route = letter.route
-        qos = min(letter.qos, route.qos)
-        if not remote.send(route.topic, letter.payload, qos, letter.retain and route.retain, properties):
+        topic = letter.route.topic
+        if not remote.send(topic, letter.payload, letter.qos, letter.retain, letter.properties):
             self._state.refused += 1
             return False
-        if not remote.v5 and self._back.find(route.topic) is not None:
-            self._echoes.expect(route.topic, letter.payload, asyncio.get_running_loop().time())
+        if not remote.v5 and self._back.find(topic) is not None:
+            self._echoes.expect(topic, letter.payload, asyncio.get_running_loop().time())
         return True
 
-    def _admitted(self, letter: Letter, v5: bool) -> Properties | None:
-        """The properties that a message crosses with; None when it stays here."""
-        properties = decode_raw(letter.properties, Carrier.PUBLISH) if letter.properties else NO_PROPERTIES
-        way = crossed(properties.user_property)
-        circled = self._bridge.id in way or len(way) >= settings.HOPS_MAX
-        if circled or (not v5 and (way or came_over_a_bridge(letter.client))):
-            self._state.circled += 1
-            return None
-        left_s = properties.message_expiry_interval
-        if left_s is not None:
-            left_s -= max(0, self._now_ns() - letter.received_ns) // NS_PER_S
-            if left_s <= 0:
-                self._state.expired += 1
-                return None
-        return msgspec.structs.replace(
-            properties,
-            message_expiry_interval=left_s,
-            user_property=with_step(properties.user_property, self._bridge.id),
-        )
-
-    def _letters(self, entry: Entry) -> list[Letter]:
-        """The messages of a block that are on a map, in order."""
+    def select(self, entry: Entry) -> Selected:
+        """What a block has for the other broker. Blocks."""
+        if entry.source == source(self._bridge.name):
+            return Selected([])
         try:
             batch = entry.batch
         except pa.ArrowInvalid as error:
             _LOGGER.warning("bridge %s: block %d is damaged: %s", self._bridge.name, entry.sequence, error)
-            return []
-        return [] if block.is_readings(batch) else list(self._mapped(batch))
+            return Selected([])
+        return Selected([]) if block.is_readings(batch) else self._mapped(batch)
 
-    def _mapped(self, batch: pa.RecordBatch) -> Iterator[Letter]:
+    def _mapped(self, batch: pa.RecordBatch) -> Selected:
         topics = batch.column("topic").dictionary_encode()
         routes = [self.routes.find(topic) for topic in topics.dictionary.to_pylist()]
         mapped = np.array([route is not None for route in routes], dtype=bool)
         if not mapped.any():
-            return
+            return Selected([])
         indices = topics.indices.to_numpy(zero_copy_only=False)
         flags = batch.column("flags").to_numpy(zero_copy_only=False)
         # A reject that was appended again has been sent when it first came.
@@ -171,12 +169,35 @@ class Outbound:
         some = batch.take(pa.array(rows))
         columns = [some.column(name).to_pylist() for name in ("payload", "client", "properties")]
         received = some.column("received").cast(pa.int64()).to_pylist()
-        for row, *values, received_ns in zip(rows.tolist(), *columns, received, strict=True):
-            payload, client, properties = values
-            route = routes[indices[row]]
-            assert route is not None
-            flag = int(flags[row])
-            yield Letter(
-                *(route, payload, flag & block.FLAG_QOS, bool(flag & block.FLAG_RETAIN)),
-                *(client, received_ns, properties),
-            )
+        chosen = [cast(Route, routes[index]) for index in indices[rows].tolist()]
+        letters: list[Letter] = []
+        expired = 0
+        now_ns = self._now_ns()
+        for route, flag, payload, client, raw, received_ns in zip(
+            chosen, flags[rows].tolist(), *columns, received, strict=True
+        ):
+            properties = self._admitted(client, raw)
+            if properties is None:
+                continue
+            left_s = properties.message_expiry_interval
+            if left_s is not None:
+                left_s -= max(0, now_ns - received_ns) // NS_PER_S
+                if left_s <= 0:
+                    expired += 1
+                    continue
+                properties = msgspec.structs.replace(properties, message_expiry_interval=left_s)
+            qos = min(flag & block.FLAG_QOS, route.qos)
+            letters.append(Letter(route, payload, qos, route.retain and bool(flag & block.FLAG_RETAIN), properties))
+        return Selected(letters, len(rows) - len(letters) - expired, expired)
+
+    def _admitted(self, client: str, raw: bytes | None) -> Properties | None:
+        """The properties that a message crosses with; None when it went in a circle and stays here."""
+        if not self._v5 and came_over_a_bridge(client):
+            return None
+        if raw is None:
+            return self._plain
+        properties = decode_raw(raw, Carrier.PUBLISH)
+        way = crossed(properties.user_property)
+        if self._bridge.id in way or len(way) >= settings.HOPS_MAX or (way and not self._v5):
+            return None
+        return msgspec.structs.replace(properties, user_property=with_step(properties.user_property, self._bridge.id))

@@ -17,7 +17,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from allthings.connectors import settings
 from allthings.connectors.way import client_id
-from allthings.mqtt.properties import Properties
+from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties, encode
 from allthings.registry.bridges import Bridge, TopicMap
 
 _QUIET: Final = logging.getLogger("allthings.connectors.quiet")
@@ -57,6 +57,7 @@ class Remote(aiomqtt.Client):
         self._arrived: list[paho.MQTTMessage] = []
         self._changed = asyncio.Event()
         self._busy = False
+        self._last = NO_PROPERTIES, _Encoded(NO_PROPERTIES)
         more: dict[str, Any] = {"clean_session": fresh}
         if self.v5:
             properties = PahoProperties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -150,7 +151,7 @@ class Remote(aiomqtt.Client):
                 payload,
                 min(qos, self._qos_max),
                 retain and self._retain_available,
-                _to_paho(properties) if self.v5 else None,
+                self._translated(properties) if self.v5 else None,
             )
         finally:
             self._publishing = False
@@ -160,6 +161,12 @@ class Remote(aiomqtt.Client):
             self._open.add(info.mid)
         self._early.clear()
         return True
+
+    def _translated(self, properties: Properties) -> PahoProperties:
+        """As paho sends them. Most messages share one object: it is encoded once."""
+        if properties is not self._last[0]:
+            self._last = properties, _Encoded(properties)
+        return self._last[1]
 
     async def settled(self) -> None:
         """Wait until the broker has confirmed all that was sent."""
@@ -215,15 +222,17 @@ class Remote(aiomqtt.Client):
         self._changed.set()
 
 
-def _to_paho(properties: Properties) -> PahoProperties:
-    made = PahoProperties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    for ours, theirs in _NAMES.items():
-        value = getattr(properties, ours)
-        if value is not None:
-            setattr(made, theirs, value)
-    for pair in properties.user_property:
-        made.UserProperty = pair
-    return made
+class _Encoded(PahoProperties):
+    """Properties in the bytes of our codec. paho's own take longer to make and to pack than all else of a message."""
+
+    encoded: bytes
+
+    def __init__(self, properties: Properties) -> None:
+        # Not paho's: it builds tables of all properties for each object.
+        object.__setattr__(self, "encoded", encode(properties, Carrier.PUBLISH))
+
+    def pack(self) -> bytes:
+        return self.encoded
 
 
 def properties_of(message: paho.MQTTMessage) -> Properties:

@@ -12,7 +12,7 @@ HEALTHY_AFTER_S: Final = 30.0
 CONNECT_WITHIN_S: Final = 10.0
 #: For the TCP connection alone, which is made in a thread that a stopping process waits for.
 TCP_WITHIN_S: Final = 3.0
-KEEPALIVE_S: Final = 15
+KEEPALIVE_S: Final = 30
 
 #: How long the other broker keeps our session, and what comes for it, while we are away (MQTT 5).
 SESSION_EXPIRY_S: Final = 7 * 86_400
@@ -20,12 +20,14 @@ SESSION_EXPIRY_S: Final = 7 * 86_400
 IN_FLIGHT_MAX: Final = 500
 #: After so many messages a sender waits until all are confirmed, and its place in the log moves on.
 CHECK_MESSAGES: Final = 2_000
+#: ... and after so many it lets others have a turn.
+YIELD_EVERY: Final = 32
 PACKET_BYTES_MAX: Final = 16 * 1024 * 1024
 #: Bytes of a packet around topic, payload and properties.
 PACKET_OVERHEAD_BYTES: Final = 16
 
 #: What arrived becomes one block of the log, of at most this many messages and bytes.
-BLOCK_MESSAGES_MAX: Final = 10_000
+BLOCK_MESSAGES_MAX: Final = 1_000
 BLOCK_BYTES_MAX: Final = 8 * 1024 * 1024
 #: Longer topics are not taken over; as in the gateway.
 TOPIC_BYTES_MAX: Final = 4_096
