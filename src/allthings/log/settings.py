@@ -33,6 +33,9 @@ READ_HEARTBEAT_S: Final = 2.0
 READ_EXPIRES_S: Final = 30.0
 #: The server forgets a reader that has not asked for this long.
 READER_INACTIVE_S: Final = 60.0
+#: Rows of a table that are fetched at a time, and marks of deleted ones that one reading sweeps away.
+ROWS_AT_ONCE: Final = 256
+MARKS_SWEPT_MAX: Final = 1000
 
 #: What the log keeps when nothing else is said; blocks that a consumer still needs are kept beyond both.
 KEEP_AGE_S: Final = 7 * 86_400

@@ -294,15 +294,14 @@ class Log:
         bucket = f"{settings.TABLES}-{name}"
         try:
             try:
-                return Table(await heeding(self._js.key_value(bucket)))
+                opened = await heeding(self._js.key_value(bucket))
             except nats.js.errors.NotFoundError:
-                return Table(
-                    await heeding(
-                        self._js.create_key_value(
-                            bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas
-                        )
+                opened = await heeding(
+                    self._js.create_key_value(
+                        bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas
                     )
                 )
+            return Table(self._js, opened, bucket)
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the table {name} cannot be opened: {error!r}") from error
 
@@ -334,11 +333,8 @@ class Log:
         """First and last sequence, size, and how far each consumer is."""
         try:
             state = (await heeding(self._js.stream_info(settings.STREAM))).state
-            try:
-                names = await heeding(self._positions.keys())
-            except nats.js.errors.NoKeysError:
-                names = []
-            positions = {name: await self.position(name) for name in names}
+            rows = Table(self._js, self._positions, settings.POSITIONS_BUCKET).rows()
+            positions = {name: int(value) async for name, value in rows}
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the log's state cannot be read: {error!r}") from error
         lag = {name: max(0, state.last_seq - place) for name, place in positions.items()}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from hashlib import blake2b
 from typing import Any
 
 import nats.errors
 import nats.js.errors
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from allthings.log import settings
 from allthings.log.errors import LogUnavailableError
 from allthings.log.heeding import heeding
 
@@ -21,8 +24,12 @@ def key_of(name: str) -> str:
 class Table:
     """Make it with `Log.table`. Keys are letters, digits and `-`; see `key_of`. Writes are on disk when they return."""
 
-    def __init__(self, bucket: Any) -> None:
+    def __init__(self, js: Any, bucket: Any, name: str) -> None:
+        """`bucket` is the key-value bucket called `name`."""
+        self._js = js
         self._bucket = bucket
+        self._stream = f"KV_{name}"
+        self._prefix = f"$KV.{name}."
 
     async def put(self, key: str, value: bytes) -> None:
         """Set a key's value. Raises LogUnavailableError."""
@@ -39,16 +46,51 @@ class Table:
             raise LogUnavailableError(f"a row cannot be removed: {error!r}") from error
 
     async def rows(self) -> AsyncIterator[tuple[str, bytes]]:
-        """Each key with its value as they stand now, in no particular order. Raises LogUnavailableError."""
+        """Each key with its value as they stand now, in no particular order. Raises LogUnavailableError.
+
+        A pull consumer of our own: nats-py's watcher takes rows that are still on their way for none at all.
+        """
+        config = ConsumerConfig(
+            ack_policy=AckPolicy.NONE,
+            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+            mem_storage=True,
+            num_replicas=1,
+            inactive_threshold=settings.READER_INACTIVE_S,
+        )
+        deleted: list[tuple[str, int]] = []
         try:
-            watcher = await heeding(self._bucket.watchall(ignore_deletes=True))
+            subscription = await heeding(
+                self._js.pull_subscribe(f"{self._prefix}>", stream=self._stream, config=config)
+            )
             try:
-                async for entry in watcher:
-                    # The watcher says None once it has shown everything that was there.
-                    if entry is None:
-                        break
-                    yield entry.key, entry.value or b""
+                left = (await heeding(subscription.consumer_info())).num_pending
+                while left:
+                    messages = await self._fetch(subscription, min(left, settings.ROWS_AT_ONCE))
+                    if not messages:
+                        # What was still to come is gone, or replaced by something newer that comes too.
+                        left = (await heeding(subscription.consumer_info())).num_pending
+                    for message in messages:
+                        left = message.metadata.num_pending
+                        if "KV-Operation" in (message.header or {}):
+                            deleted.append((message.subject, message.metadata.sequence.stream))
+                        else:
+                            yield message.subject.removeprefix(self._prefix), message.data
             finally:
-                await watcher.stop()
+                await self._forget(subscription)
+            for subject, sequence in deleted[: settings.MARKS_SWEPT_MAX]:
+                # The mark that it is deleted, but nothing newer.
+                await heeding(self._js.purge_stream(self._stream, subject=subject, seq=sequence + 1))
         except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
             raise LogUnavailableError(f"the rows cannot be read: {error!r}") from error
+
+    async def _fetch(self, subscription: Any, count: int) -> list[Any]:
+        try:
+            return list(await heeding(subscription.fetch(count, timeout=settings.APPEND_TIMEOUT_S)))
+        except TimeoutError:
+            return []
+
+    async def _forget(self, subscription: Any) -> None:
+        with contextlib.suppress(nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError):
+            consumer = (await subscription.consumer_info()).name
+            await subscription.unsubscribe()
+            await self._js.delete_consumer(self._stream, consumer)
