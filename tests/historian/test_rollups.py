@@ -116,6 +116,7 @@ ACTIONS = st.lists(
     actions=ACTIONS,
     bounds=st.lists(st.sampled_from(TIMES), max_size=2),
     everies=st.tuples(st.sampled_from(ALL), st.sampled_from(ALL)),
+    listed=st.sampled_from([0, 2_000]),
 )
 @example(
     # Late readings in several minutes that have some already.
@@ -125,11 +126,23 @@ ACTIONS = st.lists(
     ],
     bounds=[],
     everies=(MINUTE, DAY),
+    listed=2_000,
 )
 def test_rollups_equal_readings(
+    history: History, actions: list[tuple[Any, ...]], bounds: list[int], everies: tuple[int | None, ...], listed: int
+) -> None:
+    """After any mix of inserts, replays and rollups, each form of a question has the model's answer.
+
+    Whether dirty buckets are listed, or too many for that.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("allthings.historian.settings.DIRTY_LISTED_MAX", listed)
+        _act_and_check(history, actions, bounds, everies)
+
+
+def _act_and_check(
     history: History, actions: list[tuple[Any, ...]], bounds: list[int], everies: tuple[int | None, ...]
 ) -> None:
-    """After any mix of inserts, replays and rollups, each form of a question has the model's answer."""
     for table in ("readings", "readings_1m", "readings_1h", "readings_1d", "latest", "progress", "anew"):
         history._engine.work.run(f"TRUNCATE TABLE {table}")
     model: Model = {key: {} for key in SERIES}

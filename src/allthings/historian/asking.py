@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from allthings.historian import buckets, settings
-from allthings.historian.buckets import Span
+from allthings.historian.buckets import Dirty, Span
 from allthings.historian.engine import Handles
 from allthings.historian.errors import QueryLimitError
 from allthings.historian.query import HistoryQuery, Series, make_token
@@ -73,15 +73,62 @@ class Asking:
             raise QueryLimitError(f"one query may ask for at most {settings.SERIES_PER_QUERY_MAX} series")
         return list(found)
 
-    def span(self, keys: list[Key], start_ns: int | None, end_ns: int | None) -> tuple[Span, dict[str, Any]]:
+    def dirty(self, keys: list[Key], start_ns: int | None, end_ns: int | None) -> Dirty | None:
+        """The dirty buckets of a span, for `span`; None when a statement had better find them by itself.
+
+        Readings that come after this are not seen by a statement that uses it; it answers as of now.
+        """
+        # The positions first: what is rolled up between the two questions only makes more buckets dirty than are.
+        positions = dict(self._handles.rows("SELECT what, max(position) FROM progress GROUP BY what"))
+        reached = {level: int(positions.get(level.table, 0)) for level in buckets.LEVELS}
+        span, parameters = self.span(keys, start_ns, end_ns)
+        starts = ", ".join(
+            f"toUnixTimestamp64Nano({buckets.bucket('time', level.every_ns)})" for level in buckets.LEVELS
+        )
+        rows = self._handles.rows(
+            f"SELECT thing, property, max(position), {starts} FROM readings "
+            f"WHERE {span.within()} AND position > {min(reached.values())} GROUP BY ALL "
+            f"LIMIT {settings.DIRTY_LISTED_MAX + 1}",
+            parameters,
+        )
+        if len(rows) > settings.DIRTY_LISTED_MAX or (rows and self._floors() and self._expired(span, parameters, rows)):
+            return None
+        return {
+            level: frozenset(
+                (thing, name, starts[place]) for thing, name, position, *starts in rows if position > reached[level]
+            )
+            for place, level in enumerate(buckets.LEVELS)
+        }
+
+    def _expired(self, span: Span, parameters: dict[str, Any], rows: list[tuple[Any, ...]]) -> bool:
+        """Whether the source of any of these buckets has expired."""
+        floors = {
+            (thing, name): (raw, minutes)
+            for thing, name, raw, minutes in self._handles.rows(
+                f"SELECT thing, property, raw, minutes FROM floors FINAL WHERE {span.series}", parameters
+            )
+        }
+        for thing, name, _, minute, hour, _ in rows:
+            raw, minutes = floors.get((thing, name), (TIME_NS_MIN, TIME_NS_MIN))
+            if minute < raw or hour < minutes:
+                return True
+        return False
+
+    def span(
+        self, keys: list[Key], start_ns: int | None, end_ns: int | None, dirty: Dirty | None = None
+    ) -> tuple[Span, dict[str, Any]]:
         """The span as SQL, and the parameters bound in it."""
         if len(keys) == 1:
             thing, name = keys[0]
             condition, parameters = "thing = {thing:String} AND property = {property:String}", dict[str, Any]()
             parameters.update(thing=thing, property=name)
         else:
-            condition, parameters = "(thing, property) IN {keys:Array(Tuple(String, String))}", {"keys": keys}
-        return Span(condition, start_ns, end_ns, self._floors()), parameters
+            condition, parameters = (
+                "(thing, property) IN {keys:Array(Tuple(String, String))}",
+                dict[str, Any](keys=keys),
+            )
+        parameters.update(buckets.dirty_parameters(dirty))
+        return Span(condition, start_ns, end_ns, self._floors(), dirty), parameters
 
     def _readings(self, query: HistoryQuery, keys: list[Key]) -> pa.Table:
         span, parameters = self.span(keys, *query.span())
@@ -92,7 +139,7 @@ class Asking:
         )
 
     def _aggregates(self, query: HistoryQuery, keys: list[Key]) -> pa.Table:
-        span, parameters = self.span(keys, *query.span())
+        span, parameters = self.span(keys, *query.span(), self.dirty(keys, *query.span()))
         columns = ", ".join(f"{_AGGREGATE_SQL[name]} AS {name}" for name in dict.fromkeys(query.aggregates))
         every = query.every_ns
         if every is None:

@@ -9,7 +9,9 @@ readings can be merged. A span is covered once by four kinds of partials, coarse
 4. readings of all the rest.
 
 A bucket is *dirty* when a reading in it has come (or was corrected) since its level was rolled up, which is told by
-the log position. So the answer equals the one from the readings alone, however far behind the rollups are.
+the log position. So the answer equals the one from the readings alone, however far behind the rollups are. Which
+buckets these are is either asked within the statement, or, since they mostly are a few and each kind of partials needs
+them, once beforehand (`Dirty`).
 
 Where readings have expired (`floors`), a minute stays with its rollup even when dirty, and only the readings since
 the last rollup are added. Likewise an hour whose minutes have expired.
@@ -19,6 +21,7 @@ the last rollup are added. Likewise an hour whose minutes have expired.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -76,18 +79,33 @@ def fitting_level(every_ns: int) -> Level | None:
     return next((level for level in reversed(LEVELS) if every_ns % level.every_ns == 0), None)
 
 
+#: Of each level the dirty buckets of some series within a span: thing, property, start in nanoseconds.
+Dirty = Mapping[Level, frozenset[tuple[str, str, int]]]
+
+
+def dirty_parameters(dirty: Dirty | None) -> dict[str, list[tuple[str, str, int]]]:
+    """What has to be bound for a span that knows its dirty buckets."""
+    return {_parameter(level): list(keys) for level, keys in (dirty or {}).items() if keys}
+
+
+def _parameter(level: Level) -> str:
+    return f"dirty_{level.table}"
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Series and a span of time, as SQL.
 
     `series` is a condition on thing and property whose values are bound parameters. `start_ns` is inclusive, `end_ns`
     exclusive, None is unbounded. `floors` says whether any reading has expired yet; saying True is always right.
+    `known` are the dirty buckets, None when they were not asked; none of them may be one whose source has expired.
     """
 
     series: str = "1"
     start_ns: int | None = None
     end_ns: int | None = None
     floors: bool = True
+    known: Dirty | None = None
 
     def within(self) -> str:
         """The condition that a reading lies in the span."""
@@ -100,9 +118,10 @@ class Span:
         """
         levels = LEVELS[: LEVELS.index(top) + 1] if top else ()
         levels = tuple(level for level in levels if not self._empty(level))
-        parts = [self._rolled_up(level, coarser) for level, coarser in zip(levels, (*levels[1:], None), strict=False)]
-        parts.append(self._of_readings(levels[0] if levels else None, readings_every_ns))
-        if self.floors:
+        found = [self._rolled_up(level, coarser) for level, coarser in zip(levels, (*levels[1:], None), strict=False)]
+        found.append(self._of_readings(levels[0] if levels else None, readings_every_ns))
+        parts = [part for part in found if part]
+        if self.floors and self.known is None:
             beyond = ""
             for level in levels:
                 if level.source_floor:
@@ -127,19 +146,24 @@ class Span:
         )
 
     def _rolled_up(self, level: Level, coarser: Level | None) -> str:
-        conditions = [
-            self.series,
-            *times("bucket", *self._whole(level)),
-            f"(thing, property, bucket) NOT IN ({self.dirty(level)})",
-        ]
+        conditions = [self.series, *times("bucket", *self._whole(level))]
+        dirty = self._is_dirty("bucket", level)
+        if dirty:
+            conditions.append(f"NOT ({dirty})")
         if coarser:
-            conditions.append(self._left_over("bucket", coarser))
+            left_over = self._left_over("bucket", coarser)
+            if not left_over:
+                return ""
+            conditions.append(left_over)
         return f"SELECT thing, property, bucket, {PARTIAL} FROM {level.table} FINAL WHERE {_all(conditions)}"
 
     def _of_readings(self, coarser: Level | None, every_ns: int) -> str:
         conditions = [self.within()]
         if coarser:
-            conditions.append(self._left_over("time", coarser))
+            left_over = self._left_over("time", coarser)
+            if not left_over:
+                return ""
+            conditions.append(left_over)
         return (
             f"SELECT thing, property, {bucket('time', every_ns)} AS bucket, {FROM_READINGS} "
             f"FROM readings FINAL WHERE {_all(conditions)} GROUP BY thing, property, bucket"
@@ -162,13 +186,29 @@ class Span:
         )
 
     def _left_over(self, column: str, level: Level) -> str:
-        """What a level does not cover. What a coarser one covers, this one could cover as well."""
+        """What a level does not cover, "" when nothing. What a coarser one covers, this one could cover as well."""
         start, end = self._whole(level)
-        outside = [f"{column} < {instant(start)}"] if start is not None else []
-        if end is not None:
-            outside.append(f"{column} >= {instant(end)}")
-        inside = f"(thing, property, {bucket(column, level.every_ns)}) IN ({self.dirty(level)})"
-        return f"({' OR '.join([*outside, inside])})"
+        parts = [f"{column} < {instant(start)}"] if start is not None and start != self.start_ns else []
+        if end is not None and end != self.end_ns:
+            parts.append(f"{column} >= {instant(end)}")
+        dirty = self._is_dirty(column, level)
+        if dirty:
+            parts.append(dirty)
+        return f"({' OR '.join(parts)})" if parts else ""
+
+    def _is_dirty(self, column: str, level: Level) -> str:
+        """The condition that the bucket of a level in which a column lies is dirty; "" when none is."""
+        start = bucket(column, level.every_ns)
+        if self.known is None:
+            return f"(thing, property, {start}) IN ({self.dirty(level)})"
+        keys = self.known[level]
+        if not keys:
+            return ""
+        starts = [key[2] for key in keys]
+        # The bounds are what the index can use.
+        bounds = times(column, min(starts), max(starts) + level.every_ns)
+        listed = f"{{{_parameter(level)}:Array(Tuple(String, String, Int64))}}"
+        return _all([*bounds, f"(thing, property, toUnixTimestamp64Nano({start})) IN {listed}"])
 
     def _empty(self, level: Level) -> bool:
         start, end = self._whole(level)

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from allthings.historian import buckets, settings
 from allthings.historian.asking import Asking, Key, split
-from allthings.historian.buckets import Level
+from allthings.historian.buckets import Dirty, Level
 from allthings.historian.engine import Handles
 from allthings.historian.query import HistoryQuery, Series
 from allthings.historian.values import value_column
@@ -42,20 +42,21 @@ class Plotting:
         if not keys:
             return []
         points = query.points or 0
-        sizes = self._sizes(query, keys)
+        dirty = self._asking.dirty(keys, query.start_ns, query.end_ns)
+        sizes = self._sizes(query, keys, dirty)
         groups: dict[Level | None, list[Key]] = {}
         for key in keys:
             groups.setdefault(_source(*sizes.get(key, (0, 0))), []).append(key)
         found: dict[Key, pa.Table] = {}
         for level, group in groups.items():
-            table = self._readings(query, group) if level is None else self._rolled_up(query, group, level)
+            table = self._readings(query, group) if level is None else self._rolled_up(query, group, level, dirty)
             found.update((key, _chosen(rows, points, rolled_up=level is not None)) for key, rows in split(table))
         empty = pa.schema([("time", _TIME), ("value", pa.float64())]).empty_table()
         return [Series(*key, found.get(key, empty)) for key in keys]
 
-    def _sizes(self, query: HistoryQuery, keys: list[Key]) -> dict[Key, tuple[int, int]]:
+    def _sizes(self, query: HistoryQuery, keys: list[Key], dirty: Dirty | None) -> dict[Key, tuple[int, int]]:
         """Of each series, the number of readings and the length of time (ns) from the first to the last."""
-        span, parameters = self._asking.span(keys, query.start_ns, query.end_ns)
+        span, parameters = self._asking.span(keys, query.start_ns, query.end_ns, dirty)
         rows = self._handles.rows(
             "SELECT thing, property, sum(n), toInt64(dateDiff('s', min(first_time), max(last_time))) "
             f"FROM ({span.partials(buckets.DAYS, settings.NS_PER_DAY)}) GROUP BY thing, property",
@@ -71,8 +72,8 @@ class Plotting:
             parameters,
         )
 
-    def _rolled_up(self, query: HistoryQuery, keys: list[Key], level: Level) -> pa.Table:
-        span, parameters = self._asking.span(keys, query.start_ns, query.end_ns)
+    def _rolled_up(self, query: HistoryQuery, keys: list[Key], level: Level, dirty: Dirty | None) -> pa.Table:
+        span, parameters = self._asking.span(keys, query.start_ns, query.end_ns, dirty)
         return self._handles.arrow(
             f"SELECT thing, property, {buckets.bucket('bucket', level.every_ns)} AS time, "
             "min(first_time) AS since, argMin(first_value, first_time) AS first, min(low) AS least, "

@@ -51,6 +51,9 @@ ROLLUP_MEMORY_BYTES: Final = 1_500_000_000
 QUERY_MEMORY_BYTES: Final = 1_000_000_000
 QUERY_TIME_S: Final = 60
 
+#: Buckets that rollups do not reflect yet, as long as they are few enough to be listed in a statement.
+DIRTY_LISTED_MAX: Final = 2_000
+
 SERIES_PER_QUERY_MAX: Final = 2_000
 ROWS_PER_SERIES_DEFAULT: Final = 10_000
 ROWS_PER_SERIES_MAX: Final = 1_000_000
