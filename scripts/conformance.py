@@ -3,9 +3,10 @@
     scripts/conformance.py CHECKOUT [--host HOST --port PORT] [--suite 3.1.1|5.0] [--test NAME]... [--json]
 
 CHECKOUT is a copy of eclipse/paho.mqtt.testing, which is no part of this repository. Without --port a whole platform is
-started for it, in open mode on free ports, with the settings of the environment (ALLTHINGS_...) besides those that the
-suites take for granted (SETTINGS below). The suites' own command lines cannot name a port, so their modules are
-imported, each in a process of its own. Status 1 when a test failed.
+started for it on free ports, with the settings of the environment (ALLTHINGS_...) besides those that the suites take
+for granted (SETTINGS), and rules that let anybody do everything but subscribe to NO_SUBSCRIBE, as the suites ask. Their
+own command lines cannot name a port, so their modules are imported, each in a process of its own. Status 1 when a test
+failed.
 """
 
 from __future__ import annotations
@@ -28,16 +29,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from allthings.testing.platform import Platform
 
 SUITES = {"3.1.1": "client_test", "5.0": "client_test5"}
 #: What the suites expect of a broker that no standard asks for.
-SETTINGS: dict[str, str] = {}
+SETTINGS = {"ALLTHINGS_KEEPALIVE_MAX_S": "60"}
+#: A topic that nobody may subscribe to, which `#` does not cover.
+NO_SUBSCRIBE = "$SYS/nosubscribe"
+RULES = (
+    {"subject": "anonymous", "filter": "#", "publish": True, "subscribe": True},
+    {"subject": "anonymous", "filter": "$TopicA/#", "publish": True},
+)
 #: Some tests wait for ever for what does not come.
 TEST_WITHIN_S = 60
 TOPICS = ("TopicA", "TopicA/B", "Topic/C", "TopicA/C", "/TopicA")
 WILD_TOPICS = ("TopicA/+", "+/C", "#", "/#", "/+", "+/+", "TopicA/#")
 
+#: Changed rules hold within a second.
+RULES_WITHIN_S = 1.0
+
+_ADMINISTRATOR = re.compile(r"administrator created: user (?P<user>\S+), password (?P<password>\S+)")
 _FAILURE = re.compile(r"[\w.]*(Error|Exception|timeout)\b")
 
 
@@ -104,13 +117,13 @@ def inside(module: str, host: str, port: int, names: list[str]) -> None:
     signal.signal(signal.SIGALRM, overdue)
     suite: Any = importlib.import_module(module)
     suite.host, suite.port, suite.topic_prefix = host, port, "client_test5/"
-    suite.topics, suite.wildtopics, suite.nosubscribe_topics = TOPICS, WILD_TOPICS, ("test/nosubscribe",)
+    suite.topics, suite.wildtopics, suite.nosubscribe_topics = TOPICS, WILD_TOPICS, (NO_SUBSCRIBE,)
     if hasattr(suite, "setData"):
         data = suite.setData
 
         def set_data() -> None:
             data()
-            suite.host, suite.port = host, port
+            suite.host, suite.port, suite.nosubscribe_topics = host, port, (NO_SUBSCRIBE,)
 
         suite.setData = set_data
     loaded = unittest.defaultTestLoader.loadTestsFromTestCase(suite.Test)
@@ -127,8 +140,19 @@ def broker(host: str, port: int) -> Iterator[tuple[str, int]]:
         return
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
         environment = {name: value for name, value in SETTINGS.items() if name not in os.environ}
-        with Platform(Path(folder) / "data", environment=environment) as platform:
+        with Platform(Path(folder) / "data", arguments=(), environment=environment) as platform:
+            _open_to_anybody(platform)
             yield platform.mqtt_host, platform.mqtt_port
+
+
+def _open_to_anybody(platform: Platform) -> None:
+    """Add RULES, as the administrator whose password the first start has told."""
+    told = next(found for line in platform.output if (found := _ADMINISTRATOR.search(line)))
+    with httpx.Client(base_url=platform.http, headers={"Origin": platform.http}) as client:
+        client.post("/api/login", json={"user": told["user"], "password": told["password"]}).raise_for_status()
+        for rule in RULES:
+            client.post("/api/access/rules", json=rule).raise_for_status()
+    time.sleep(RULES_WITHIN_S)
 
 
 def run(checkout: Path, version: str, host: str, port: int, names: list[str], quiet: bool) -> list[dict[str, Any]]:
