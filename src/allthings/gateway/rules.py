@@ -29,14 +29,17 @@ class Grant(NamedTuple):
     rule: AccessRule
 
 
+_OF_THE_SERVER: Final = ("$SYS/", "$share/")
+
+
 class Grants(NamedTuple):
     """All that a client may do."""
 
     grants: tuple[Grant, ...]
 
     def publishing(self, topic: str) -> Grant | None:
-        """What allows to publish there, None if nothing does. Topics that begin with `$` are the server's."""
-        if topic.startswith("$"):
+        """What allows to publish there, None if nothing does. What the server tells itself is its own."""
+        if topic.startswith(_OF_THE_SERVER):
             return None
         asked = tuple(topic.split("/"))
         return next((each for each in self.grants if each.publish and covers(each.levels, asked)), None)
