@@ -18,6 +18,7 @@ DEMO_DATA ?= data/demo
 # More arguments for the command behind a target: make demo ARGS="--speed 4", make test ARGS=tests/mqtt
 ARGS ?=
 FUZZ_S ?= 600
+SOAK_S ?= 3600
 
 NODE := scripts/with-node
 CONSOLE_SOURCES := $(shell find web-console -type f -not -path '*/node_modules/*' -not -path '*/.*' 2>/dev/null)
@@ -86,10 +87,11 @@ bench: $(READY)  ## the speed figures, against mosquitto where it is installed
 	$(PY) -m bench $(ARGS)
 
 # The fuzzer is no part of the lock: it needs a compiler's runtime that not every machine has.
-soak: $(READY) $(STATIC)  ## the long tests: kills under load, fuzzing (FUZZ_S seconds of it)
-	$(PY) -m pytest -m soak --timeout 0 $(ARGS)
+soak: $(READY) $(STATIC)  ## the long tests: kills under load (SOAK_S seconds of sessions), fuzzing (FUZZ_S each)
+	SOAK_S=$(SOAK_S) $(PY) -m pytest -m soak --timeout 0 $(ARGS)
 	$(BIN)/uv pip install --quiet --python $(PY) --group fuzz || $(PY) -m pip install --quiet 'atheris>=2.3'
 	$(PY) tests/fuzz/fuzz_mqtt.py -max_total_time=$(FUZZ_S)
+	$(PY) tests/fuzz/fuzz_sessions.py -max_total_time=$(FUZZ_S)
 
 docs: $(READY)  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
