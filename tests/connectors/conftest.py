@@ -137,6 +137,16 @@ class Installation:
         return found
 
 
+async def _end(running: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    stop.set()
+    done, left = await asyncio.wait(running, timeout=WITHIN_S)
+    for task in left:
+        task.cancel()
+    assert not left, f"did not stop: {left}"
+    for task in done:
+        task.result()
+
+
 Start = Callable[..., contextlib.AbstractAsyncContextManager[Installation]]
 
 
@@ -148,36 +158,31 @@ def installation(tmp_path: Path) -> Start:
     async def start(folder: str = "", port: int = 0) -> AsyncIterator[Installation]:
         directory = tmp_path / (folder or f"installation-{next(_numbers)}")
         directory.mkdir(exist_ok=True)
-        server = NatsServer(directory)
-        server.start()
-        registry = Registry(f"sqlite:///{directory}/registry.db")
-        await asyncio.to_thread(registry.migrate)
-        log = await Log.connect(server.url)
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(100)
-        listener.setblocking(False)
-        bridges = Bridges(registry.bridges, log, now_ns)
-        ready, stop = asyncio.Event(), asyncio.Event()
-        options: dict[str, Any] = {"disk": None, "disk_reserve_bytes": 0, "ready": ready.set, "stop": stop}
-        serving = asyncio.create_task(run_gateway(log, None, [Listener(listener)], now_ns=now_ns, **options))
-        bridging = asyncio.create_task(bridges.run(stop))
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            server = NatsServer(directory)
+            stack.callback(server.kill)
+            server.start()
+            registry = Registry(f"sqlite:///{directory}/registry.db")
+            stack.callback(registry.close)
+            await asyncio.to_thread(registry.migrate)
+            log = await Log.connect(server.url)
+            stack.push_async_callback(log.close)
+            listener = stack.enter_context(socket.socket())
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            listener.listen(100)
+            listener.setblocking(False)
+            bridges = Bridges(registry.bridges, log, now_ns)
+            ready, stop = asyncio.Event(), asyncio.Event()
+            options: dict[str, Any] = {"disk": None, "disk_reserve_bytes": 0, "ready": ready.set, "stop": stop}
+            running = [
+                asyncio.create_task(run_gateway(log, None, [Listener(listener)], now_ns=now_ns, **options)),
+                asyncio.create_task(bridges.run(stop)),
+            ]
+            stack.push_async_callback(_end, running, stop)
             async with asyncio.timeout(WITHIN_S):
                 await ready.wait()
             yield Installation(log, registry, listener.getsockname()[1], bridges)
-        finally:
-            stop.set()
-            _, left = await asyncio.wait([serving, bridging], timeout=WITHIN_S)
-            for task in left:
-                task.cancel()
-            listener.close()
-            await log.close()
-            registry.close()
-            server.kill()
-        assert not left, f"did not stop: {left}"
-        serving.result(), bridging.result()
 
     return start
 
