@@ -47,11 +47,11 @@ async def test_overlapping_filters_give_one_message_with_the_most_of_all(station
 
 async def test_no_local_concerns_only_the_subscription_that_has_it(station: Station) -> None:
     peer = await station.connect("a")
-    peer.send(subscribe("x", 1, no_local=True), Publish("x", b"own", 1, packet_id=1))
+    peer.send(subscribe("echo/x", 1, no_local=True), Publish("echo/x", b"own", 1, packet_id=1))
     await station.settle()
-    await publish(station, b"other", topic="x")
+    await publish(station, b"other", topic="echo/x")
     assert payloads(peer) == [b"other"]
-    peer.send(subscribe("+", 0), Publish("x", b"own", 1, packet_id=2))
+    peer.send(subscribe("echo/+", 0), Publish("echo/x", b"own", 1, packet_id=2))
     await station.settle()
     assert [(each.payload, each.qos) for each in peer.publishes()] == [(b"own", 0)]
 

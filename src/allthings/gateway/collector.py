@@ -163,6 +163,7 @@ class Collector:
         self._appended_s = float("-inf")
         self._under_pressure = False
         self._appending = 0
+        self._appending_blocks = 0
         self._newest: Appending | None = None
         # Where others append too, a block that is sent before its predecessor is stored would often be sent again.
         self._slots = asyncio.Semaphore(settings.BLOCKS_UNDER_WAY_MAX if divide is None else 1)
@@ -254,6 +255,11 @@ class Collector:
         """Messages that are not in the log yet."""
         return self._gathering.messages + self._appending
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is being appended: every block of ours that the log has is settled."""
+        return not self._appending_blocks
+
     def hold(self, held: bool) -> None:
         """Stop appending (the disk is full) or go on; meanwhile messages wait and devices with them."""
         if held:
@@ -310,6 +316,7 @@ class Collector:
                 if given := self._divide(gathering.runs):
                     gathering.give(given)
             self._appending += gathering.messages
+            self._appending_blocks += 1
             gathering.first_ns = max(self._now_ns(), self._last_ns + 1)
             self._last_ns = gathering.first_ns + gathering.messages - 1
             self._newest = self._log.begin_append(
@@ -323,6 +330,7 @@ class Collector:
             gathering, appending = next_
             if appending is not None:
                 self.sequence = await appending.stored
+                self._appending_blocks -= 1
             self._slots.release()
             self._appending -= gathering.messages
             self.messages += gathering.messages

@@ -160,8 +160,10 @@ class Keeper:
 
     async def _keep(self) -> None:
         broker = self._broker
-        sequence = min(broker.collector.sequence, broker.followed)
-        stood = (broker.collector.sequence, broker.followed)
+        # What was followed are all blocks; while nothing of ours is under way, ours among them are settled too.
+        own = broker.followed if broker.collector.quiet else broker.collector.sequence
+        sequence = min(own, broker.followed)
+        stood = (own, broker.followed)
         limit = asyncio.Semaphore(_PUTS_AT_ONCE)
 
         async def put(table: Table, key: str, value: bytes) -> None:
