@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from allthings.mqtt.codec import encode
+from allthings.mqtt.properties import Properties
+from allthings.mqtt.reasons import ReasonCode
 from tests.gateway.conftest import Gateway, wire
+from tests.gateway.station import V5, Disconnect, Peer, Publish, Station, subscribe
 
 CONNECT_3 = "10 0d 00 04 4d 51 54 54 04 02 00 3c 00 01 61"
 CONNECT_5 = "10 0e 00 04 4d 51 54 54 05 02 00 3c 00 00 01 61"
@@ -83,3 +87,71 @@ async def test_a_run_of_publishes_is_acknowledged_in_order(gateway: Gateway) -> 
         await client.send(" ".join(f"32 06 00 01 61 00 {n:02x} 31" for n in range(1, 100)))
         acknowledged = (await client.receive(4 * 99)).split()
         assert acknowledged == " ".join(f"40 02 00 {n:02x}" for n in range(1, 100)).split()
+
+
+# Topic aliases towards the client (section 3.3.2.3.4)
+
+
+async def aliasing(station: Station, **more: object) -> Peer:
+    peer = await station.connect("a", aliases=2, **more)
+    peer.send(subscribe("#", 0))
+    await station.settle()
+    peer.take()
+    return peer
+
+
+def tell(station: Station, topic: str, *payloads: bytes) -> None:
+    station.broker.route(topic, "x", list(payloads), 0, None, 1 << 62, 0)
+    station.broker.flush()
+
+
+async def test_aliases_are_given_once_and_kept(station: Station) -> None:
+    peer = await aliasing(station)
+    for topic in ("one", "two", "three", "one", "two"):
+        tell(station, topic, b"")
+    got = [(each.topic, each.properties.topic_alias) for each in peer.publishes() if not each.topic.startswith("$")]
+    assert got == [("one", 1), ("two", 2), ("three", None), ("", 1), ("", 2)]
+
+
+async def test_a_message_that_is_too_large_for_who_takes_aliases_harms_nobody(station: Station) -> None:
+    peer = await aliasing(station, packet_max=30)
+    tell(station, "one", b"x" * 100)
+    tell(station, "one", b"y" * 100, b"fits")
+    assert [(each.payload, each.topic) for each in peer.publishes()] == [(b"fits", "one")]
+    assert peer.connection.dropped == 2
+
+
+async def test_an_alias_is_not_taken_as_known_when_its_message_was_dropped(station: Station) -> None:
+    peer = await aliasing(station)
+    peer.reading = False
+    tell(station, "one", b"x" * 100_000)
+    tell(station, "two", b"dropped")
+    peer.read_again()
+    tell(station, "two", b"seen")
+    assert [(each.topic, each.payload[:9]) for each in peer.publishes()] == [("one", b"x" * 9), ("two", b"seen")]
+
+
+@pytest.mark.parametrize("packet_max", range(6, 20))
+async def test_a_packet_is_never_larger_than_the_client_takes(station: Station, packet_max: int) -> None:
+    peer = await aliasing(station, packet_max=packet_max)
+    for _ in range(3):
+        for size in range(12):
+            tell(station, "t", b"x" * size)
+    before = peer.bytes_received
+    for each in peer.publishes():
+        assert len(encode(each, V5)) <= packet_max
+    assert before
+
+
+async def test_aliases_end_with_their_connection(station: Station) -> None:
+    peer = await station.connect("a", clean=False, expiry_s=1000)
+    peer.send(Publish("t", b"", 1, packet_id=1, properties=Properties(topic_alias=1)))
+    await station.settle()
+    peer.vanish()
+    await station.settle()
+    peer = await station.connect("a", clean=False, expiry_s=1000)
+    peer.send(Publish("", b"", 1, packet_id=2, properties=Properties(topic_alias=1)))
+    await station.settle()
+    answer = peer.take()[-1]
+    assert isinstance(answer, Disconnect)
+    assert answer.reason_code == ReasonCode.PROTOCOL_ERROR

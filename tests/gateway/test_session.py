@@ -381,3 +381,37 @@ async def test_messages_expire_while_they_wait_and_say_how_long_they_still_have(
         (b"ever", None),
     ]
     assert station.broker.sessions.by_client["a"].expired == 1
+
+
+async def test_those_who_are_stuck_do_not_slow_the_others_down(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "SESSION_MESSAGES_MAX", 2000)
+    deaf = await station.session("deaf", "t", qos=1)
+    deaf.reading = False
+    await station.session("mute", "t", qos=2)
+    long = await station.session("away", "t", qos=2)
+    long.vanish()
+    well = await station.session("well", "t", qos=1)
+    publisher = await station.session("publisher")
+    loop = asyncio.get_running_loop()
+    slowest_s, got = 0.0, 0
+    for first in range(0, 6000, 60):
+        began = loop.time()
+        publisher.send(*(Publish("t", b"x" * 500, 1, packet_id=number + 1) for number in range(first, first + 60)))
+        async with asyncio.timeout(20):
+            while got < first + 60:
+                messages = well.publishes()
+                got += len(messages)
+                well.send(*(Puback(each.packet_id) for each in messages))
+                await asyncio.sleep(0.0005)
+        slowest_s = max(slowest_s, loop.time() - began)
+        publisher.take()
+    assert slowest_s < 2.0
+    sessions = station.broker.sessions.by_client
+    assert len(deaf.buffered) < 200_000
+    for client in ("deaf", "mute", "away"):
+        assert sessions[client].queued <= 2000
+        assert sessions[client].dropped >= 6000 - 2000 - settings.IN_FLIGHT_MAX
+        assert sessions[client].waiting_bytes <= settings.SESSION_MEMORY_BYTES_MAX
+    assert not sessions["well"].queued

@@ -428,7 +428,7 @@ def test_sessions_are_as_the_model_says(nats_server: NatsServer, monkeypatch: py
     run_state_machine_as_test(
         SessionMachine,
         settings=hypothesis.settings(
-            max_examples=int(os.environ.get("EX", "60")),
+            max_examples=int(os.environ.get("MODEL_EXAMPLES", "60")),
             stateful_step_count=30,
             deadline=None,
             database=None,
