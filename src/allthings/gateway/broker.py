@@ -380,7 +380,9 @@ class Broker:
             topic = examined[0]
         connection.received += 1
         flags = packet.qos | (FLAG_RETAIN if packet.retain else 0)
-        properties = encode_raw(_forwarded(packet.properties), Carrier.PUBLISH) or None
+        properties = None
+        if packet.properties is not NO_PROPERTIES:
+            properties = encode_raw(_forwarded(packet.properties), Carrier.PUBLISH) or None
         if packet.qos == 2:
             self._take_once(connection, session, packet.packet_id)
             identifier = None
