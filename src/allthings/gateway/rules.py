@@ -33,19 +33,24 @@ _OF_THE_SERVER: Final = ("$SYS/", "$share/")
 
 
 class Grants(NamedTuple):
-    """All that a client may do."""
+    """All that a client may do. `unbound`: whatever the grants say, it may do everything (open mode)."""
 
     grants: tuple[Grant, ...]
+    unbound: bool = False
 
     def publishing(self, topic: str) -> Grant | None:
         """What allows to publish there, None if nothing does. What the server tells itself is its own."""
         if topic.startswith(_OF_THE_SERVER):
             return None
+        if self.unbound:
+            return self.grants[0]
         asked = tuple(topic.split("/"))
         return next((each for each in self.grants if each.publish and covers(each.levels, asked)), None)
 
     def subscribing(self, topic_filter: str) -> Grant | None:
         """What allows to subscribe to all of a filter (also `$share/name/filter`), None if no single rule does."""
+        if self.unbound:
+            return self.grants[0]
         asked = tuple(split_share(topic_filter)[1].split("/"))
         return next((each for each in self.grants if each.subscribe and covers(each.levels, asked)), None)
 
@@ -77,7 +82,7 @@ class Rules:
 
 #: In open mode: anyone may do anything.
 _ALL: Final = AccessRule("open", ANONYMOUS, "#", True, True, "authentication is off", 0)
-EVERYTHING: Final = Grants((Grant(("#",), True, True, _ALL), Grant(("$SYS", "#"), False, True, _ALL)))
+EVERYTHING: Final = Grants((Grant(("#",), True, True, _ALL),), unbound=True)
 NOTHING: Final = Grants(())
 
 
