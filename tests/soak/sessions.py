@@ -1,6 +1,6 @@
 """Kill what carries sessions, and see that every message reached whom it was promised.
 
-    python -m tests.soak.sessions --seconds 3600 [--seed N] [--data DIR]
+    python -m tests.soak.sessions --seconds 3600 [--gateways N] [--seed N] [--data DIR]
 
 Publishers with QoS 1 and 2 whose own sessions last; subscribers with sessions of QoS 1 and 2, some of them away for a
 while; a shared subscription; retained messages. Now and then the gateway, the log's server or everything gets a
@@ -61,10 +61,10 @@ class Outcome:
 class Soak:
     """The kills on one data directory."""
 
-    def __init__(self, data: Path, seed: int) -> None:
+    def __init__(self, data: Path, seed: int, gateways: int = 1) -> None:
         self.outcome = Outcome(seed)
         self._random = random.Random(seed)
-        self._platform = Platform(data)
+        self._platform = Platform(data, arguments=("--open", "--gateways", str(gateways)))
         self._fleet = Fleet(seed, MESSAGES_PER_S)
 
     def run(self, seconds: float, kills: int | None = None) -> Outcome:
@@ -220,10 +220,10 @@ def retained(platform: Platform, topic_filter: str, count: int) -> dict[str, int
     return found
 
 
-def run(seconds: float, seed: int, data: Path, kills: int | None = None) -> Outcome:
+def run(seconds: float, seed: int, data: Path, kills: int | None = None, gateways: int = 1) -> Outcome:
     """Soak on a data directory; prints what it does, the seed first."""
     print(f"seed {seed}", flush=True)
-    outcome = Soak(data, seed).run(seconds, kills)
+    outcome = Soak(data, seed, gateways).run(seconds, kills)
     print(outcome)
     return outcome
 
@@ -232,12 +232,13 @@ def _main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--kills", type=int, help="end after so many")
+    parser.add_argument("--gateways", type=int, default=1)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
     parser.add_argument("--data", type=Path, help="a folder that is kept; without it a temporary one")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         data = arguments.data or Path(folder) / "data"
-        outcome = run(arguments.seconds, arguments.seed, data, arguments.kills)
+        outcome = run(arguments.seconds, arguments.seed, data, arguments.kills, arguments.gateways)
     for fault in outcome.faults:
         print(f"FAULT: {fault}")
     return 1 if outcome.faults else 0
