@@ -24,7 +24,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from allthings.testing.platform import Platform, wait_until
-from tests.soak.sessions_fleet import Fleet, Subscriber
+from tests.soak.sessions_fleet import Fleet, Subscriber, hang_up
 
 TARGETS = ("gateway", "nats-server", "all", "gateway")
 KILL_AFTER_S = (1.0, 4.0)
@@ -216,7 +216,7 @@ def retained(platform: Platform, topic_filter: str, count: int) -> dict[str, int
     client.loop_start()
     complete.wait(20)
     client.disconnect()
-    client.loop_stop()
+    hang_up(client)
     return found
 
 

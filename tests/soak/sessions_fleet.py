@@ -62,6 +62,12 @@ def connect(client: mqtt.Client, version: int, host: str, port: int) -> None:
     client.loop_start()
 
 
+def hang_up(client: mqtt.Client) -> None:
+    """End the client's thread and close its sockets, which paho leaves open."""
+    client.loop_stop()
+    client._reset_sockets()
+
+
 class Publisher:
     """Publishes numbers with one QoS. `acknowledged` are those that the server has taken over, by topic."""
 
@@ -146,9 +152,7 @@ class Subscriber:
         self.away = True
         if random.random() < 0.5:
             self.client.disconnect()
-        self.client.loop_stop()
-        if self.client.socket() is not None:
-            self.client._sock_close()
+        hang_up(self.client)
 
     def come_back(self, host: str, port: int) -> None:
         self.away = False
@@ -227,4 +231,4 @@ class Fleet:
             self._thread.join()
         for each in (*self.publishers, *self.subscribers, *self.members):
             each.client.disconnect()
-            each.client.loop_stop()
+            hang_up(each.client)
