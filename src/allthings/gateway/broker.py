@@ -11,39 +11,27 @@ from allthings.gateway import settings
 from allthings.gateway.access import Credentials, Principal
 from allthings.gateway.admission import Admission, Refusal
 from allthings.gateway.audit import AuditTrail
-from allthings.gateway.changes import Given, Subscribed, Taken, Unsubscribed
+from allthings.gateway.changes import Given, Taken
 from allthings.gateway.collector import Collector, Run
 from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
-from allthings.gateway.messages import Message, split_expiry, wire_properties
 from allthings.gateway.quota import Quotas
 from allthings.gateway.refill import Refill
 from allthings.gateway.retained import Retained, RetainedMessage
 from allthings.gateway.routing import Division, Messages, Routing
-from allthings.gateway.session import Session, Subscription
+from allthings.gateway.session import Session
 from allthings.gateway.sessions import NEVER_S, Sessions
 from allthings.gateway.shard import ALONE, Shard
 from allthings.gateway.shares import Shares
 from allthings.gateway.statistics import Statistics
 from allthings.gateway.strict import Strict
+from allthings.gateway.subscriptions import Subscriptions
 from allthings.gateway.topics import Topics
 from allthings.log.block import FLAG_RETAIN
 from allthings.log.stream import Log
 from allthings.mqtt.errors import ProtocolError
-from allthings.mqtt.filters import check_topic_filter, decode_topic_name, split_share
-from allthings.mqtt.packets import (
-    Connect,
-    Disconnect,
-    Puback,
-    Publish,
-    Pubrec,
-    Suback,
-    Subscribe,
-    Unsuback,
-    Unsubscribe,
-)
-from allthings.mqtt.packets import Subscription as Request
-from allthings.mqtt.packets.publish import encode_publish
+from allthings.mqtt.filters import decode_topic_name, split_share
+from allthings.mqtt.packets import Connect, Disconnect, Puback, Publish, Pubrec
 from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties, encode_raw
 from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.scanner import Run as WireRun
@@ -112,6 +100,7 @@ class Broker:
         self.sessions = Sessions(
             self.collector, self.routing, self.deadlines, now_ns, self._publish_will, self.refill.begin
         )
+        self.subscriptions = Subscriptions(self.routing, self.retained, self.system, self.collector, audit, now_ns)
 
     # Connections come and go
 
@@ -207,7 +196,7 @@ class Broker:
         for topic_filter in tuple(session.filters):
             # The rules may have changed while the client was away.
             if not connection.principal.may_subscribe(split_share(topic_filter)[1]):
-                self.drop_subscription(session, topic_filter)
+                self.subscriptions.drop(session, topic_filter)
 
         def finish() -> None:
             if connection in self.connections and self.clients.get(client) is connection:
@@ -483,104 +472,6 @@ class Broker:
         pushed, self._pushed = self._pushed, []
         for connection in pushed:
             connection.flush()
-
-    # Subscribing
-
-    def subscribe(self, connection: Connection, session: Session, packet: Subscribe) -> None:
-        """SUBSCRIBE: take what is allowed, answer each filter, send what is retained."""
-        identifier = packet.properties.subscription_identifier[0] if packet.properties.subscription_identifier else 0
-        reasons: list[ReasonCode] = []
-        retained: list[Request] = []
-        for request in packet.subscriptions:
-            topic_filter = request.topic_filter
-            reason = self._check_filter(connection, session, topic_filter)
-            if reason is None:
-                reason = ReasonCode(request.qos)
-                subscription = Subscription(
-                    session, request.qos, request.no_local, request.retain_as_published, identifier
-                )
-                new = self.routing.add(topic_filter, subscription)
-                session.filters[topic_filter] = subscription
-                session.dirty = True
-                wanted = request.retain_handling == 0 or (request.retain_handling == 1 and new)
-                if session.durable:
-                    self.collector.change(
-                        Subscribed(
-                            *(session.client, topic_filter, request.qos, request.no_local),
-                            *(request.retain_as_published, identifier, wanted),
-                        )
-                    )
-                if wanted:
-                    retained.append(request)
-            reasons.append(reason)
-
-        def answer() -> None:
-            if session.connection is connection:
-                connection.send(Suback(packet_id=packet.packet_id, reason_codes=tuple(reasons)))
-                for request in retained:
-                    self._send_retained(connection, session, request, identifier)
-
-        if session.durable:
-            self.collector.then(answer)
-        else:
-            answer()
-
-    def _check_filter(self, connection: Connection, session: Session, topic_filter: str) -> ReasonCode | None:
-        try:
-            check_topic_filter(topic_filter)
-        except ProtocolError as error:
-            return error.reason
-        if len(topic_filter.encode()) > settings.TOPIC_BYTES_MAX:
-            return ReasonCode.TOPIC_FILTER_INVALID
-        if not connection.principal.may_subscribe(split_share(topic_filter)[1]):
-            why = f"{connection.principal.name or 'anyone'} may not subscribe to all of {topic_filter}"
-            self.audit.refused(connection, "subscribe-refused", topic_filter, why)
-            return ReasonCode.NOT_AUTHORIZED
-        if len(session.filters) >= settings.SUBSCRIPTIONS_MAX and topic_filter not in session.filters:
-            return ReasonCode.QUOTA_EXCEEDED
-        return None
-
-    def _send_retained(self, connection: Connection, session: Session, request: Request, identifier: int) -> None:
-        """What is retained, marked as such [MQTT-3.3.1-8]; nothing for shared subscriptions (section 4.8.2)."""
-        share, topic_filter = split_share(request.topic_filter)
-        if share:
-            return
-        now_ns = self._now_ns()
-        identifiers = (identifier,) if identifier else ()
-        for topic, kept in self.retained.match(topic_filter) + self.system.match(topic_filter):
-            properties, expires_ns = split_expiry(kept.properties, kept.received_ns)
-            if expires_ns and expires_ns <= now_ns:
-                self.retained.forget(topic)
-                continue
-            message = Message(topic.encode(), kept.payload, properties, expires_ns, kept.position)
-            qos = min(kept.qos, request.qos)
-            if qos:
-                session.deliver([message], qos, True, identifiers)
-            else:
-                wire = wire_properties(message, identifiers, now_ns)
-                packet = encode_publish(message.topic, kept.payload, 0, True, False, 0, wire, connection.version)
-                connection.deliver_once([packet])
-
-    def drop_subscription(self, session: Session, topic_filter: str) -> None:
-        """The rules no longer allow it. MQTT has no packet that says so to the client."""
-        if session.filters.pop(topic_filter, None) is not None:
-            self.routing.remove(topic_filter, session)
-            session.dirty = True
-            if session.durable:
-                self.collector.change(Unsubscribed(session.client, topic_filter))
-
-    def unsubscribe(self, connection: Connection, session: Session, packet: Unsubscribe) -> None:
-        """UNSUBSCRIBE: messages that are on their way may still come [MQTT-3.10.4-2]."""
-        reasons = []
-        for topic_filter in packet.topic_filters:
-            there = topic_filter in session.filters
-            self.drop_subscription(session, topic_filter)
-            reasons.append(ReasonCode.SUCCESS if there else ReasonCode.NO_SUBSCRIPTION_EXISTED)
-        answer = Unsuback(packet_id=packet.packet_id, reason_codes=tuple(reasons))
-        if session.durable:
-            self.collector.then(lambda: connection.send(answer))
-        else:
-            connection.send(answer)
 
     # Flow
 

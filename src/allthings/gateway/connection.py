@@ -282,9 +282,9 @@ class Connection(asyncio.Protocol):
             case Pubcomp():
                 session.completed(packet.packet_id)
             case Subscribe():
-                self._broker.subscribe(self, session, packet)
+                self._broker.subscriptions.subscribe(self, session, packet)
             case Unsubscribe():
-                self._broker.unsubscribe(self, session, packet)
+                self._broker.subscriptions.unsubscribe(self, session, packet)
             case Pingreq():
                 self.send(Pingresp())
             case Disconnect():

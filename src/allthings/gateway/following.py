@@ -117,7 +117,7 @@ class Following:
             return
         for topic_filter in tuple(connection.session.filters):
             if not principal.may_subscribe(split_share(topic_filter)[1]):
-                self._broker.drop_subscription(connection.session, topic_filter)
+                self._broker.subscriptions.drop(connection.session, topic_filter)
                 self._broker.audit.refused(connection, "subscription-removed", topic_filter, "the rules have changed")
 
     async def _things_changed(self) -> None:
