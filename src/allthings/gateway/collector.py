@@ -91,9 +91,9 @@ class _Gathering:
 
     def _batch(self) -> pa.RecordBatch:
         """The messages as a record batch; message n was received at `first_ns` + n."""
-        clients: dict[str, int] = {}
         topics, names, kinds, _, counts, _ = zip(*self.runs, strict=True) if self.runs else [()] * 6
-        client_of = np.array([clients.setdefault(name, len(clients)) for name in names], np.int32)
+        clients = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        client_of = np.fromiter(map(clients.__getitem__, names), np.int32, len(names))
         flags = np.array(kinds, np.uint8)
         if self.messages > len(self.runs):
             client_of, flags = np.repeat(client_of, counts), np.repeat(flags, counts)
