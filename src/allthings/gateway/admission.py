@@ -72,6 +72,9 @@ class Admission:
         self._attempts = attempts
         self._now_ns = now_ns
         self._decided = decided
+        self._call_soon = asyncio.get_running_loop().call_soon
+        #: How many may still be let in during this turn of the loop without waiting.
+        self._at_once_left = settings.ADMITTED_AT_ONCE
         self._waiting: deque[tuple[Connection, Connect]] = deque()
         self._wake = asyncio.Event()
         self._passwords = asyncio.Semaphore(settings.PASSWORDS_AT_ONCE)
@@ -81,9 +84,20 @@ class Admission:
         return len(self._waiting) + self._verifying
 
     def add(self, connection: Connection, packet: Connect) -> None:
-        """Find out who connects, and decide."""
+        """Find out who connects, and decide: at once if nothing must be looked up and nobody waits."""
+        if self._at_once_left and not self._waiting:
+            if self._at_once_left == settings.ADMITTED_AT_ONCE:
+                self._call_soon(self._next_turn)
+            self._at_once_left -= 1
+            found = self._at_once(connection, packet)
+            if not isinstance(found, Waiting):
+                self._tell(connection, packet, found)
+                return
         self._waiting.append((connection, packet))
         self._wake.set()
+
+    def _next_turn(self) -> None:
+        self._at_once_left = settings.ADMITTED_AT_ONCE
 
     async def run(self) -> None:
         """Portion after portion. Passwords are verified by tasks of their own, whose number is bounded."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from allthings.gateway import settings
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from allthings.gateway.handover import Handover
 
 _LOGGER = logging.getLogger(__name__)
+_FLAGS_OF = itemgetter(Run._fields.index("flags"))
 #: How long a connection that is being closed may take to write its last bytes.
 _CLOSE_WITHIN_S = 5.0
 
@@ -70,6 +73,8 @@ class Broker:
         self.quotas = Quotas(1 / shard.count)
         self.strict = Strict(now_ns)
         self._loop = asyncio.get_running_loop()
+        #: The event loop's clock.
+        self.time = self._loop.time
         self._now_ns = now_ns
         self._pushed: list[Connection] = []
         self.connections: set[Connection] = set()
@@ -109,12 +114,19 @@ class Broker:
         if len(self.connections) >= settings.CONNECTIONS_MAX:
             return False
         self.connections.add(connection)
-        self.deadlines.at(self._loop.time() + settings.CONNECT_WITHIN_S, lambda: self._connect_overdue(connection))
+        self.deadlines.at(connection.heard + settings.CONNECT_WITHIN_S, partial(self._connect_due, connection))
         return True
 
-    def _connect_overdue(self, connection: Connection) -> None:
-        if not connection.client and connection in self.connections:
+    def _connect_due(self, connection: Connection) -> None:
+        if connection not in self.connections:
+            return
+        if not connection.client:
             connection.abort()
+        elif connection.checking:
+            # Its session is not on disk yet, which is not its fault.
+            self.deadlines.at(self.time() + settings.CONNECT_WITHIN_S, partial(self._connect_due, connection))
+        elif not _within_connect(connection.keepalive_s):
+            self._watch(connection)
 
     def closed(self, connection: Connection) -> None:
         """A socket is gone: its session may stay, its will is due if it did not say goodbye."""
@@ -197,17 +209,18 @@ class Broker:
             # The rules may have changed while the client was away.
             if not connection.principal.may_subscribe(split_share(topic_filter)[1]):
                 self.subscriptions.drop(session, topic_filter)
-
-        def finish() -> None:
-            if connection in self.connections and self.clients.get(client) is connection:
-                self._welcome(connection, packet, session, present)
-            elif client not in self.clients and session.connection is None:
-                self.sessions.detach(session, 0)
-
         if session.durable or present:
-            self.sessions.when_noted(finish)
+            self.sessions.when_noted(partial(self._noted, connection, packet, session, present))
         else:
-            finish()
+            self._welcome(connection, packet, session, present)
+
+    def _noted(self, connection: Connection, packet: Connect, session: Session, present: bool) -> None:
+        """That the session goes on with this connection is on disk."""
+        client = connection.client
+        if connection in self.connections and self.clients.get(client) is connection:
+            self._welcome(connection, packet, session, present)
+        elif client not in self.clients and session.connection is None:
+            self.sessions.detach(session, 0)
 
     def _welcome(self, connection: Connection, packet: Connect, session: Session, present: bool) -> None:
         asked = packet.properties
@@ -229,7 +242,7 @@ class Broker:
         connection.keepalive_s = keepalive_s
         connection.since_ns = self._now_ns()
         self.statistics.connects += 1
-        if keepalive_s:
+        if _within_connect(keepalive_s):
             self._watch(connection)
         self.quotas.attach(self, connection)
         will = packet.will
@@ -252,28 +265,26 @@ class Broker:
 
     def _watch(self, connection: Connection) -> None:
         """Close the connection when nothing is heard for one and a half times its keep-alive [MQTT-3.1.2-22]."""
-        due = connection.heard + 1.5 * connection.keepalive_s
+        if connection.keepalive_s:
+            due = connection.heard + 1.5 * connection.keepalive_s
+            self.deadlines.at(due, partial(self._keepalive_due, connection))
 
-        def check() -> None:
-            if connection not in self.connections:
-                return
-            if self._holds:
-                # Its bytes may wait in the socket because we do not read.
-                connection.heard = self._loop.time()
-            if connection.heard + 1.5 * connection.keepalive_s <= self._loop.time():
-                connection.refuse(
-                    ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing heard for {1.5 * connection.keepalive_s:g} s"
-                )
-            else:
-                self._watch(connection)
-
-        self.deadlines.at(due, check)
+    def _keepalive_due(self, connection: Connection) -> None:
+        if connection not in self.connections:
+            return
+        if self._holds:
+            # Its bytes may wait in the socket because we do not read.
+            connection.heard = self.time()
+        if connection.heard + 1.5 * connection.keepalive_s <= self.time():
+            connection.refuse(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing heard for {1.5 * connection.keepalive_s:g} s")
+        else:
+            self._watch(connection)
 
     def refused(self, connection: Connection, reason: ReasonCode, why: str) -> None:
         """A connection is being closed with a reason: count and log it, and see that it does close."""
         self.statistics.refusals += 1
         _LOGGER.info("client %r at %s: %s (0x%02x)", connection.client, connection.address, why, reason)
-        self.deadlines.at(self._loop.time() + _CLOSE_WITHIN_S, connection.abort)
+        self.deadlines.at(self.time() + _CLOSE_WITHIN_S, connection.abort)
         # What it had ends at once: another connection may have its name now, and what comes for it must not pile up
         # while it is slow to close.
         self._leave(connection)
@@ -416,6 +427,9 @@ class Broker:
         """A block is in the log: now its messages go to subscribers, and retained ones are kept."""
         listening = bool(self.routing)
         self.topics.take(runs, payloads, first_ns)
+        if not listening and not any(flags & FLAG_RETAIN for flags in set(map(_FLAGS_OF, runs))):
+            self.flush()
+            return
         at = 0
         for topic, client, flags, properties, count, _ in runs:
             if listening or flags & FLAG_RETAIN:
@@ -502,6 +516,11 @@ class Broker:
             # A CONNACK has no "shutting down" (MQTT 5 section 3.2.2.2).
             reason = ReasonCode.SERVER_SHUTTING_DOWN if connection.up else ReasonCode.SERVER_UNAVAILABLE
             connection.refuse(reason, "the gateway stops")
+
+
+def _within_connect(keepalive_s: int) -> bool:
+    """Whether a keep-alive may be over before the deadline for CONNECT; else that one looks after it."""
+    return 0 < 1.5 * keepalive_s < settings.CONNECT_WITHIN_S
 
 
 def _forwarded(properties: Properties) -> Properties:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from allthings.gateway.session import Session
 
 
+#: CONNACK in MQTT 3.1.1, without and with a session that was there.
+_ACCEPTED: Final = tuple(encode(Connack(session_present=present), V3) for present in (False, True))
+
+
 class _Plain(NamedTuple):
     """Where the parts of a PUBLISH stand that is like the last one: same flags, same topic, short."""
 
@@ -60,9 +64,17 @@ class _Plain(NamedTuple):
 class Connection(asyncio.Protocol):
     """From accept to close. `client` is "" until CONNECT was accepted."""
 
+    __slots__ = (
+        *("_add_one", "_aliases_in", "_aliases_out", "_arrived", "_broker", "_chunks", "_needed", "_out"),
+        *("_packet_bytes_max", "_peer", "_plain", "_problem_information", "_runs", "_state", "_time", "_transport"),
+        *("_unacknowledged", "_unread", "_write", "_write_paused", "aliases_max", "certificate_name"),
+        *("client", "dropped", "heard", "keepalive_s", "outgoing_bytes_max", "principal", "quota", "received"),
+        *("sent", "session", "since_ns", "topics", "v5", "version", "will_delay_s"),
+    )
+
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._time = asyncio.get_running_loop().time
+        self._time = broker.time
         self._add_one = broker.collector.add_one
         self._transport: Any = None
         self._write: Callable[[bytes], None]
@@ -80,7 +92,7 @@ class Connection(asyncio.Protocol):
         self.version: Version = V3
         self.v5 = False
         self.client = ""
-        self.address = ""
+        self._peer: tuple[Any, ...] | None = None
         self.certificate_name = ""
         self.principal: Principal = NOBODY
         self.session: Session | None = None
@@ -108,8 +120,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         self._write = transport.write
-        peer = transport.get_extra_info("peername")
-        self.address = f"{peer[0]}:{peer[1]}" if peer else "local"
+        self._peer = transport.get_extra_info("peername")
         self.certificate_name = transport.get_extra_info("certificate_name") or ""
         self.heard = self._time()
         if not self._broker.opened(self):
@@ -132,6 +143,11 @@ class Connection(asyncio.Protocol):
             self.session.pump()
 
     @property
+    def address(self) -> str:
+        """Where the client is: host and port, or `local`."""
+        return f"{self._peer[0]}:{self._peer[1]}" if self._peer else "local"
+
+    @property
     def congested(self) -> bool:
         """Whether the client does not read what it has been sent already."""
         return self._write_paused
@@ -147,19 +163,36 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard = self._time()
+        plain = self._plain
+        if plain is not None and not self._write_paused and self.quota is None:
+            # One whole PUBLISH like the one before it: what a device that waits for each PUBACK sends.
+            first, topic_bytes, identifier_at, at, qos, run = plain
+            size = len(data)
+            if (
+                at <= size < 0x82
+                and data[1] == size - 2
+                and data[0] == first
+                and data.startswith(topic_bytes, 2)
+                and not (self.v5 and data[at - 1])
+            ):
+                if not qos:
+                    self.received += 1
+                    self._add_one(run, data[at:], self, b"", size)
+                    return
+                identifier = data[identifier_at : identifier_at + 2]
+                if identifier != b"\0\0" and self._unacknowledged < settings.RECEIVE_MAXIMUM:
+                    self._unacknowledged += 1
+                    self.received += 1
+                    self._add_one(run, data[at:], self, b"\x40\x02" + identifier, size)
+                    return
+        self._received(data)
+
+    def _received(self, data: bytes) -> None:
         if self._write_paused and self._transport.get_write_buffer_size() > settings.UNREAD_BYTES_MAX:
             # Not even our answers are read: no more questions.
             self._unread = True
             self.hold_reading(True)
         if self.quota is not None and self.quota.takes(data):
-            return
-        plain = self._plain
-        if (
-            plain is not None
-            and data[0] == plain.first
-            and data.startswith(plain.topic_bytes, 2)
-            and self._take_plain(data, plain)
-        ):
             return
         if self._chunks or self._state == "checking":
             self._chunks.append(data)
@@ -175,23 +208,6 @@ class Connection(asyncio.Protocol):
             self.refuse(error.reason, str(error))
         except MqttError as error:
             self.refuse(error.reason, str(error))
-
-    def _take_plain(self, data: bytes, plain: _Plain) -> bool:
-        """One whole PUBLISH like the one before it: what a device that waits for each PUBACK sends."""
-        _, _, identifier_at, at, qos, run = plain
-        size = len(data)
-        if data[1] != size - 2 or not at <= size < 0x82 or (self.v5 and data[at - 1]):
-            return False
-        puback = b""
-        if qos:
-            identifier = data[identifier_at : identifier_at + 2]
-            if identifier == b"\0\0" or self._unacknowledged >= settings.RECEIVE_MAXIMUM:
-                return False
-            puback = b"\x40\x02" + identifier
-            self._unacknowledged += 1
-        self.received += 1
-        self._add_one(run, data[at:], self, puback, size)
-        return True
 
     def _take(self, data: bytes) -> None:
         position, available = 0, len(data)
@@ -300,11 +316,11 @@ class Connection(asyncio.Protocol):
                 )
 
     def _connect(self, packet: Connect) -> None:
-        self.version = packet.version
-        self.v5 = packet.version == V5
         self._state = "checking"
-        self._transport.pause_reading()
         self._broker.check(self, packet)
+        if self._state == "checking":
+            # Not decided at once: what comes behind CONNECT waits in the socket.
+            self._transport.pause_reading()
 
     def accepted(self, packet: Connect, session: Session, answer: Properties, session_present: bool) -> None:
         """CONNECT was accepted: answer."""
@@ -315,7 +331,10 @@ class Connection(asyncio.Protocol):
         self.aliases_max = min(asked.topic_alias_maximum or 0, settings.TOPIC_ALIASES_MAX)
         self._packet_bytes_max = settings.PACKET_BYTES_MAX
         self._state = "up"
-        self.send(Connack(session_present=session_present, reason_code=ReasonCode.SUCCESS, properties=answer))
+        if self.v5:
+            self.send(Connack(session_present=session_present, reason_code=ReasonCode.SUCCESS, properties=answer))
+        else:
+            self.push(_ACCEPTED[session_present])
 
     def go_on(self) -> None:
         """Read on, with what came behind CONNECT first."""

@@ -25,8 +25,10 @@ class Deadlines:
 
     def at(self, due: float, call: Callable[[], None]) -> None:
         """Call `call` when the loop's clock shows `due`."""
-        heapq.heappush(self._heap, (due, next(self._order), call))
-        self._arm()
+        entry = (due, next(self._order), call)
+        heapq.heappush(self._heap, entry)
+        if self._heap[0] is entry:
+            self._arm()
 
     def _arm(self) -> None:
         if not self._heap:

@@ -35,6 +35,12 @@ class Subscription(NamedTuple):
 class Session:
     """From CONNECT until it expires. `connection` is None while the client is away."""
 
+    __slots__ = (
+        *("_sessions", "client", "connection", "delivered", "dirty", "dropped", "ended", "expired", "expiry_s"),
+        *("filters", "inbox", "keeper", "left_ns", "noted", "outbox", "owner", "refilling", "seen", "spilled"),
+        *("too_large", "waiting", "waiting_bytes", "will", "will_due_ns"),
+    )
+
     def __init__(self, client: str, owner: str, expiry_s: int, sessions: Sessions) -> None:
         self.client = client
         #: Who it belongs to (Principal.name); nobody else may go on with it.

@@ -105,7 +105,8 @@ class Sessions:
         session.left_ns = 0
         session.dirty = True
         session.outbox.connect(min(window, settings.IN_FLIGHT_MAX))
-        session.pump()
+        if session.outbox.flights or session.queued:
+            session.pump()
 
     # End
 

@@ -81,8 +81,8 @@ SYSTEM_EVERY_S: Final = 10.0
 RETAINED_MAX: Final = 1_000_000
 """Retained messages in all."""
 
-#: CONNECTs that are decided on in one portion; between two portions everybody else has a turn.
-ADMITTED_AT_ONCE: Final = 32
+#: CONNECTs that are decided on in one turn of the loop, and as many of those who waited; then all others have theirs.
+ADMITTED_AT_ONCE: Final = 64
 #: Passwords verified at once (each costs tens of milliseconds of a core and 64 MiB by design), and how many may wait.
 PASSWORDS_AT_ONCE: Final = 2
 PASSWORDS_WAITING_MAX: Final = 256

@@ -43,16 +43,24 @@ class Poller:
 
     def listen(self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept connections from a listening, non-blocking socket."""
-        self._loop.add_reader(listener.fileno(), self._accept, listener, protocol)
+        with contextlib.suppress(OSError):
+            # Those that are accepted inherit it. A Unix socket has no such thing.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kind = (int(listener.family), int(listener.type), listener.proto)
+        self._loop.add_reader(listener.fileno(), self._accept, listener, kind, protocol)
 
     def stop_listening(self, listener: socket.socket) -> None:
         """Accept no more; the socket stays open, who connects waits in its backlog."""
         self._loop.remove_reader(listener.fileno())
 
-    def _accept(self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+    def _accept(
+        self, listener: socket.socket, kind: tuple[int, int, int], protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
+        # What `accept` calls; it would ask the listener for its family and type, as enums, for each connection.
+        accept: Callable[[], tuple[int, Any]] = listener._accept  # type: ignore[attr-defined]
         for _ in range(ACCEPTS_MAX):
             try:
-                accepted, peer = listener.accept()
+                descriptor, peer = accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError:
@@ -60,28 +68,36 @@ class Poller:
                 self.stop_listening(listener)
                 self._loop.call_later(ACCEPT_PAUSE_S, self.listen, listener, protocol)
                 return
+            accepted = socket.socket(*kind, descriptor)
             accepted.setblocking(False)
-            with contextlib.suppress(OSError):
-                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = self.adopt(accepted, peer, protocol())
-            transport.protocol.connection_made(transport)  # type: ignore[arg-type]
+            made = protocol()
+            made.connection_made(self.adopt(accepted, peer, made))  # type: ignore[arg-type]
 
     def adopt(self, connected: socket.socket, peer: Any, protocol: asyncio.Protocol) -> SocketTransport:
         """Take care of a connected, non-blocking socket. The protocol is not told; that is left to the caller."""
         transport = SocketTransport(self, connected, peer, protocol)
-        self._transports[connected.fileno()] = transport
-        self._epoll.register(connected.fileno(), _READ)
+        descriptor = connected.fileno()
+        self._transports[descriptor] = transport
+        self._epoll.register(descriptor, _READ)
         return transport
 
     def _ready(self) -> None:
         transports = self._transports
-        read = self._read
         for descriptor, events in self._epoll.poll(0, EVENTS_MAX):
             transport = transports.get(descriptor)
             if transport is None:
                 continue
             if events == _IN:
-                read(transport)
+                # As `_read`, without a call for each of a thousand small messages.
+                try:
+                    data = transport.receive(size := transport.read_bytes)
+                except OSError:
+                    self._read(transport)
+                    continue
+                if 0 < len(data) < size:
+                    transport.received(data)
+                else:
+                    self._take(transport, data)
                 continue
             if events & select.EPOLLOUT:
                 transport.flush()
@@ -95,7 +111,10 @@ class Poller:
             return
         except OSError as error:
             transport.lost(error)
-            return
+        else:
+            self._take(transport, data)
+
+    def _take(self, transport: SocketTransport, data: bytes) -> None:
         if data:
             if len(data) == transport.read_bytes < READ_BYTES_MAX:
                 transport.read_bytes *= 4
@@ -164,8 +183,14 @@ class SocketTransport:
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Only `peername`, `certificate_name` and `socket`."""
-        known = {"peername": self.peer, "certificate_name": self.certificate_name, "socket": self.socket}
-        return known.get(name, default)
+        match name:
+            case "peername":
+                return self.peer
+            case "certificate_name":
+                return self.certificate_name
+            case "socket":
+                return self.socket
+        return default
 
     def release(self) -> socket.socket:
         """Give the socket away, open as it is; the protocol hears no more of it."""

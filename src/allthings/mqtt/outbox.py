@@ -5,7 +5,6 @@ No I/O: the caller sends what these methods say. The same for both versions.
 
 from __future__ import annotations
 
-from collections import deque
 from enum import IntEnum
 from typing import Generic, TypeVar
 
@@ -45,14 +44,16 @@ class Outbox(Generic[T]):
     `bytes_max`: once messages of this size are in flight no further one may be.
     """
 
+    __slots__ = ("_again", "_bytes", "_bytes_max", "_next", "flights", "window")
+
     def __init__(self, bytes_max: int = 2**62) -> None:
         #: Messages that may be in flight at once on this connection; 0 while there is none.
         self.window = 0
         self.flights: dict[int, Flight[T]] = {}
         self._bytes_max = bytes_max
         self._bytes = 0
-        # Identifiers of earlier connections that still have to go out on this one.
-        self._again: deque[int] = deque()
+        # Identifiers of earlier connections that still have to go out on this one, the last one first.
+        self._again: list[int] = []
         self._next = 1
 
     @property
@@ -68,7 +69,7 @@ class Outbox(Generic[T]):
     def connect(self, window: int) -> None:
         """A connection is there. What is in flight goes out again first: see `again`."""
         self.window = window
-        self._again = deque(self.flights)
+        self._again = list(reversed(self.flights))
 
     def disconnect(self) -> None:
         self.window = 0
@@ -82,7 +83,7 @@ class Outbox(Generic[T]):
         """
         due = []
         while self._again and len(self.flights) - len(self._again) < self.window:
-            packet_id = self._again.popleft()
+            packet_id = self._again.pop()
             flight = self.flights.get(packet_id)
             if flight is not None:
                 due.append((packet_id, flight))

@@ -43,7 +43,11 @@ class Reader:
 
     def byte(self, field: str) -> int:
         """One byte (section 1.5.1)."""
-        return self._data[self._take(1, field)]
+        at = self._position
+        if at >= self._end:
+            self._take(1, field)
+        self._position = at + 1
+        return self._data[at]
 
     def integer(self, size: int, field: str) -> int:
         """A big-endian integer of two or four bytes (sections 1.5.2, 1.5.3)."""
@@ -64,13 +68,18 @@ class Reader:
 
     def binary(self, field: str) -> bytes:
         """Binary data after its two-byte length (section 1.5.6)."""
-        size = self.integer(2, field)
+        at = self._take(2, field)
+        data = self._data
+        size = data[at] << 8 | data[at + 1]
         at = self._take(size, field)
-        return self._data[at : at + size]
+        return data[at : at + size]
 
     def string(self, field: str) -> str:
         """A UTF-8 string after its two-byte length (section 1.5.4)."""
-        return decode_string(self.binary(field), f"{field} of {self.packet}")
+        data = self.binary(field)
+        if data.isascii() and 0 not in data:
+            return data.decode("ascii")
+        return decode_string(data, f"{field} of {self.packet}")
 
     def part(self, size: int, field: str) -> Reader:
         """A reader of the next `size` bytes, which this one skips."""

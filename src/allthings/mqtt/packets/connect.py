@@ -16,6 +16,9 @@ from allthings.mqtt.versions import V3, V5, Version
 from allthings.mqtt.wire import Reader, encode_binary, encode_integer, encode_string
 
 _PROTOCOL_NAME: Final = "MQTT"
+#: How a body begins: the protocol's name and version.
+_BEGINNINGS: Final = {encode_string(_PROTOCOL_NAME, "") + bytes((version,)): version for version in Version}
+_BEGINNING_BYTES: Final = 7
 
 # The bits of the connect flags (section 3.1.2.3).
 _RESERVED: Final = 0x01
@@ -70,12 +73,12 @@ def check_connect(packet: Connect) -> None:
 
 def decode_connect(flags: int, body: bytes, version: Version) -> Connect:
     """`version` is not asked: CONNECT says its own. Raises UnsupportedVersionError for another protocol."""
-    reader = Reader(body, "CONNECT")
-    protocol_name = reader.string("the protocol name")
-    protocol_version = reader.byte("the protocol version")
-    if protocol_name != _PROTOCOL_NAME or protocol_version not in (V3, V5):
-        raise UnsupportedVersionError(protocol_name, protocol_version)
-    version = Version(protocol_version)
+    known = _BEGINNINGS.get(body[:_BEGINNING_BYTES])
+    if known is None:
+        reader = Reader(body, "CONNECT")
+        raise UnsupportedVersionError(reader.string("the protocol name"), reader.byte("the protocol version"))
+    version = known
+    reader = Reader(body, "CONNECT", _BEGINNING_BYTES)
     connect_flags = reader.byte("the connect flags")
     _check_flags(connect_flags)
     keep_alive_s = reader.integer(2, "the keep-alive")
