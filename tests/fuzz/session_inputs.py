@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from allthings.gateway.access import Credentials
 from allthings.gateway.audit import AuditTrail
 from allthings.gateway.broker import Broker
+from allthings.log.appender import Appending
 from allthings.log.entry import Entry
-from allthings.log.stream import Appending
 from allthings.mqtt.packets import Disconnect, Packet, Pingreq, Puback, Pubcomp, Publish, Pubrec, Pubrel, Will
 from allthings.mqtt.properties import Properties
 from allthings.mqtt.versions import V3, V5
@@ -27,12 +27,15 @@ _FILTERS = ("a", "a/#", "+/b", "#", "$share/g/a/#", "c", "$share/g/c")
 
 
 class MemoryLog:
-    """As much of a log as a broker needs."""
+    """As much of a log as a broker needs, and its appender."""
 
     def __init__(self) -> None:
         self.blocks: list[bytes] = []
 
-    def begin_append(self, data: bytes, source: str, **_: Any) -> Appending:
+    def appender(self, _source: str) -> Self:
+        return self
+
+    def begin(self, data: bytes, **_: Any) -> Appending:
         self.blocks.append(data)
         return Appending("", asyncio.create_task(self._stored(len(self.blocks))))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -12,6 +13,8 @@ from allthings.gateway.collector import Collector, Run
 from allthings.log import block
 from allthings.log.stream import Log
 from tests.log.test_stream import take
+
+_numbers = itertools.count()
 
 
 class Device:
@@ -28,7 +31,12 @@ async def collect(log: Log, fill: object) -> tuple[Collector, list[tuple[list[Ru
     stored: list[tuple[list[Run], list[bytes]]] = []
     pressed: list[bool] = []
     collector = Collector(
-        log, "test", lambda: 5, lambda runs, payloads, *_: stored.append((runs, payloads)), pressed.append, print
+        log,
+        f"collector{next(_numbers)}",
+        lambda: 5,
+        lambda runs, payloads, *_: stored.append((runs, payloads)),
+        pressed.append,
+        print,
     )
     fill(collector)  # type: ignore[operator]
     running = asyncio.create_task(collector.run())

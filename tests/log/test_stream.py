@@ -9,7 +9,7 @@ import pytest
 
 from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
-from allthings.log.stream import Appending, Log
+from allthings.log.stream import Log
 from tests.conftest import NatsServer
 from tests.log.test_block import messages
 
@@ -120,11 +120,12 @@ async def test_appends_and_reads_outlive_a_killed_server(own_nats_server: NatsSe
 
     reading = asyncio.create_task(read())
     acknowledged = []
+    appender = log.appender("test")
     for number in range(40):
         if number in (10, 25):
             own_nats_server.kill()
             restart = asyncio.get_running_loop().run_in_executor(None, own_nats_server.start)
-        appending = log.begin_append(b"block %d" % number, "test", behind=None, on_trouble=troubles.append)
+        appending = appender.begin(b"block %d" % number, on_trouble=troubles.append)
         acknowledged.append(await appending.stored)
         if number in (10, 25):
             await restart
@@ -147,14 +148,13 @@ async def test_no_server_is_a_clear_error() -> None:
 
 async def test_a_block_is_never_stored_before_the_one_it_is_behind(own_nats_server: NatsServer) -> None:
     log = await Log.connect(own_nats_server.url)
-    newest: Appending | None = None
-    under_way: list[Appending] = []
+    appender = log.appender("test")
+    under_way = []
     for number in range(60):
         if number in (15, 40):
             own_nats_server.kill()
             restart = asyncio.get_running_loop().run_in_executor(None, own_nats_server.start)
-        newest = log.begin_append(b"%d" % number, "test", behind=newest, on_trouble=lambda _: None)
-        under_way.append(newest)
+        under_way.append(appender.begin(b"%d" % number, on_trouble=lambda _: None))
         if number % 7 == 0:
             # Somebody else appends between the two.
             await log.append(b"other", "other") if log.connected and number not in (15, 40) else None

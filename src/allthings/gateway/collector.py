@@ -17,7 +17,8 @@ from allthings.gateway import changes, settings
 from allthings.gateway.changes import Change, Given
 from allthings.gateway.routing import Division
 from allthings.log import block
-from allthings.log.stream import Appending, Log
+from allthings.log.appender import Appending
+from allthings.log.stream import Log
 from allthings.mqtt.packets.acknowledgements import encode_puback_run
 
 
@@ -147,8 +148,7 @@ class Collector:
         divide: Divide | None = None,
     ) -> None:
         """`divide` is given where there are several gateways."""
-        self._log = log
-        self._source = source
+        self._appender = log.appender(source)
         self._now_ns = now_ns
         self._stored = stored
         self._pressure = pressure
@@ -164,7 +164,6 @@ class Collector:
         self._under_pressure = False
         self._appending = 0
         self._appending_blocks = 0
-        self._newest: Appending | None = None
         # Where others append too, a block that is sent before its predecessor is stored would often be sent again.
         self._slots = asyncio.Semaphore(settings.BLOCKS_UNDER_WAY_MAX if divide is None else 1)
         # No longer than there are slots.
@@ -269,6 +268,13 @@ class Collector:
 
     # Appending
 
+    async def take_over(self) -> None:
+        """Fence off whoever was this gateway before: what the log has now is all that there will be of it.
+
+        Raises LogUnavailableError.
+        """
+        await self._appender.take_over(_Gathering().encode())
+
     async def run(self) -> None:
         """Append block after block, until `stop`; then what is left."""
         async with asyncio.TaskGroup() as tasks:
@@ -319,10 +325,8 @@ class Collector:
             self._appending_blocks += 1
             gathering.first_ns = max(self._now_ns(), self._last_ns + 1)
             self._last_ns = gathering.first_ns + gathering.messages - 1
-            self._newest = self._log.begin_append(
-                gathering.encode(), self._source, behind=self._newest, on_trouble=self._trouble, retained=retained
-            )
-            self._under_way.put_nowait((gathering, self._newest))
+            appending = self._appender.begin(gathering.encode(), on_trouble=self._trouble, retained=retained)
+            self._under_way.put_nowait((gathering, appending))
 
     async def _settle_all(self) -> None:
         """Wait for block after block to be stored, in order; acknowledge and hand on what it held."""

@@ -55,6 +55,7 @@ class Keeper:
     async def load(self) -> None:
         """Bring everything to where the log ends. Raises LogUnavailableError."""
         started = time.monotonic()
+        await self._broker.collector.take_over()
         self._sessions = await self._log.table(f"sessions-{self._family}")
         self._retained = await self._log.table("retained")
         async for key, value in self._retained.rows():

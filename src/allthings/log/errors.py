@@ -24,3 +24,10 @@ class LogOrderError(LogUnavailableError):
 
     type = "log-order"
     title = "The block before is not stored yet"
+
+
+class LogTakenError(LogUnavailableError):
+    """Another process appends to the log in this one's place. Run a gateway of a name once only."""
+
+    type = "log-taken"
+    title = "Another process appends in this one's place"

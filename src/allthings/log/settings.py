@@ -15,7 +15,7 @@ QUESTIONS: Final = "allthings.questions"
 
 #: One append, one NATS message. A single MQTT message may be as large as the gateway allows (below this).
 BLOCK_BYTES_MAX: Final = 32 * 1024 * 1024
-#: How long an appended block's id is remembered, so that an append that is repeated is stored once.
+#: How long the server remembers a block's identity, which spares looking for one that was sent again (log.appender).
 DEDUPLICATION_S: Final = 120.0
 #: The server answers an append after its fsync. No answer within this time counts as a failure (and is repeated).
 APPEND_TIMEOUT_S: Final = 5.0
@@ -44,6 +44,11 @@ KEEP_BYTES: Final = 20 * 1024**3
 HARD_LIMIT_FACTOR: Final = 1.25
 
 
+def subject_of(source: str) -> str:
+    """The subject of who appends as `source`, a word without dots."""
+    return f"{SUBJECT}.{source}"
+
+
 def source_of(subject: str | None) -> str:
-    """Who appended a block, from the subject that it was published on."""
-    return (subject or "").removeprefix(f"{SUBJECT}.")
+    """Who appended a block, from the subject that it was published on (below it each appender may have its own)."""
+    return (subject or "").removeprefix(f"{SUBJECT}.").partition(".")[0]

@@ -13,7 +13,7 @@ import functools
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import msgspec
 import nats
@@ -23,22 +23,14 @@ import pyarrow as pa
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StorageType, StreamConfig
 
 from allthings.log import block, settings
+from allthings.log.appender import IDENTITY, Appender, publish
 from allthings.log.entry import Entry
-from allthings.log.errors import LogFullError, LogOrderError, LogUnavailableError
+from allthings.log.errors import LogUnavailableError
 from allthings.log.heeding import heeding
 from allthings.log.reader import Reader
 from allthings.log.table import Table
 
-__all__ = ["Appending", "Entry", "Log", "LogStatus"]
-
-#: JetStream's headers: a block is stored once by its identity, and only behind the one that is expected.
-_IDENTITY = "Nats-Msg-Id"
-_EXPECTED = "Nats-Expected-Last-Msg-Id"
-#: JetStream's error code for a last message that is not the expected one.
-_WRONG_LAST_ID = 10070
-#: JetStream's error codes for "no room": maximum bytes, maximum messages, resources, storage.
-_FULL_CODES = frozenset({10047, 10077, 10023, 10028})
-
+__all__ = ["Entry", "Log", "LogStatus"]
 
 #: The status of the server's own answer when nobody is there to give one.
 _NO_RESPONDERS = "503"
@@ -48,13 +40,6 @@ def _shown(url: str) -> str:
     """A URL without its secret."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
-class Appending(NamedTuple):
-    """A block on its way into the log; `stored` gives its sequence once it is on disk."""
-
-    identity: str
-    stored: asyncio.Task[int]
 
 
 class LogStatus(msgspec.Struct, frozen=True):
@@ -78,6 +63,8 @@ class Log:
         self._keep_bytes = keep_bytes
         self._positions: Any = None
         self._ids = (f"{prefix}{n}" for prefix in [secrets.token_hex(8)] for n in itertools.count())
+        #: Those of `append_surely` that have nothing to do, by source.
+        self._idle: dict[str, list[Appender]] = {}
         self._reconnects: set[Callable[[], None]] = set()
 
     @classmethod
@@ -167,71 +154,35 @@ class Log:
         `source` is a word that names who appends (a gateway, the web). Tries once; raises LogUnavailableError, after
         which it is not known whether the block was stored.
         """
-        return await self._append(data, source, {_IDENTITY: next(self._ids)})
+        return await publish(self._js, settings.subject_of(source), data, {IDENTITY: next(self._ids)})
 
     async def append_surely(self, data: bytes, source: str, *, on_trouble: Callable[[str], None]) -> int:
         """Append one block, again and again until the log has it; it is stored once however often it was sent.
 
-        `on_trouble` is told each failure. Cancel the call to give up.
+        `on_trouble` is told each failure. Cancel the call to give up. Calls at the same time do not wait for one
+        another.
         """
-        return await self._append_surely(data, source, {_IDENTITY: next(self._ids)}, None, on_trouble)
-
-    def begin_append(
-        self,
-        data: bytes,
-        source: str,
-        *,
-        behind: Appending | None,
-        on_trouble: Callable[[str], None],
-        retained: bool = True,
-    ) -> Appending:
-        """Begin to append a block while the one before it (`behind`) may still be on its way to the disk.
-
-        It is appended again and again until the log has it, and stored once however often it was sent. It is never
-        stored before `behind`: the server is told what it must have stored last. `on_trouble` is told each failure.
-        `retained` False: no message of it is retained, which readers learn without reading it.
-        """
-        headers = {_IDENTITY: next(self._ids)} if retained else {_IDENTITY: next(self._ids), settings.RETAINED: "0"}
-        surely = self._append_surely(data, source, headers, behind, on_trouble)
-        return Appending(headers[_IDENTITY], asyncio.create_task(surely, name="append"))
-
-    async def _append_surely(
-        self,
-        data: bytes,
-        source: str,
-        headers: dict[str, str],
-        behind: Appending | None,
-        on_trouble: Callable[[str], None],
-    ) -> int:
-        if behind is not None and not behind.stored.done():
-            try:
-                return await self._append(data, source, {**headers, _EXPECTED: behind.identity})
-            except LogUnavailableError as error:
-                # The one before it was not stored, or somebody else appended between the two.
-                if not isinstance(error, LogOrderError):
-                    on_trouble(error.detail)
-                await asyncio.wait([behind.stored])
-        pause_s = 0.02
-        while True:
-            try:
-                return await self._append(data, source, headers)
-            except LogUnavailableError as error:
-                on_trouble(error.detail)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, 0.5)
-
-    async def _append(self, data: bytes, source: str, headers: dict[str, str]) -> int:
+        idle = self._idle.setdefault(source, [])
+        if idle:
+            appender = idle.pop()
+        else:
+            subject = f"{settings.subject_of(source)}.{next(self._ids)}"
+            appender = Appender(self._js, subject, self._ids)
+        appending = appender.begin(data, on_trouble=on_trouble)
         try:
-            answer = await heeding(self._js.publish(f"{settings.SUBJECT}.{source}", data, headers=headers))
-        except nats.js.errors.APIError as error:
-            if error.err_code in _FULL_CODES:
-                raise LogFullError(f"the log takes no more blocks: {error.description}") from error
-            if error.err_code == _WRONG_LAST_ID:
-                raise LogOrderError("another block was stored last") from error
-            raise LogUnavailableError(f"the log refused a block: {error.description}") from error
-        except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
-            raise LogUnavailableError(f"the log did not confirm a block: {error!r}") from error
-        return int(answer.seq)
+            sequence = await appending.stored
+        except asyncio.CancelledError:
+            # What became of the block is not known: nothing more goes behind it.
+            appending.stored.cancel()
+            raise
+        idle.append(appender)
+        return sequence
+
+    def appender(self, source: str) -> Appender:
+        """For the one process that appends as `source`, and takes over from another one that did: block after block,
+        in order, several under way.
+        """
+        return Appender(self._js, settings.subject_of(source), self._ids)
 
     # Reading
 
