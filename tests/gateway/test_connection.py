@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from allthings.mqtt.codec import encode
+from allthings.mqtt.packets import Subscribe, Subscription, Will
 from allthings.mqtt.properties import Properties
 from allthings.mqtt.reasons import ReasonCode
 from tests.gateway.conftest import Gateway, wire
@@ -71,6 +72,34 @@ async def test_the_first_packet_must_be_connect(gateway: Gateway) -> None:
         assert await client.rest() == ""
 
 
+async def test_what_is_no_mqtt_is_sent_away_by_its_first_byte(gateway: Gateway) -> None:
+    async with gateway() as port, wire(port) as client:
+        await client.send("47 45")  # "GE": HTTP's GET would be a PUBACK that takes 69 bytes
+        assert await client.rest() == ""
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "code"),
+    [
+        pytest.param("10 0e 00 04 4d 51 54 54 05 03 00 3c 00 00 01 61", "81", id="reserved flag (3.1.2-3)"),
+        pytest.param("10 10 00 04 4d 51 54 54 05 02 00 3c 02 7f 00 00 01 61", "81", id="unknown property (2.2.2.2)"),
+        pytest.param("10 11 00 04 4d 51 54 54 05 02 00 3c 03 21 00 00 00 01 61", "82", id="receive maximum 0"),
+        pytest.param("10 14 00 04 4d 51 54 54 05 06 00 3c 00 00 01 61 00 00 01 23 00 00", "90", id="will to #"),
+        pytest.param("11 0e 00 04 4d 51 54 54 05 02 00 3c 00 00 01 61", None, id="no CONNECT: flags (2.1.3-1)"),
+        pytest.param("10 0d 00 04 4d 51 54 54 04 03 00 3c 00 01 61", None, id="3.1.1: reserved flag (3.1.2-3)"),
+        pytest.param("10 11 00 04 4d 51 54 54 04 06 00 3c 00 01 61 00 00 00 00", None, id="3.1.1: empty will topic"),
+        pytest.param("10 0c 00 04 4d 51 54 54 04 00 00 3c 00 00", "02", id="3.1.1: no client id (3.1.3-8)"),
+    ],
+)
+async def test_a_malformed_connect_is_answered_in_its_version(gateway: Gateway, bytes_: str, code: str | None) -> None:
+    """MQTT 5 may answer (section 4.13.1), MQTT 3.1.1 may not [MQTT-3.1.4-1]."""
+    async with gateway() as port, wire(port) as client:
+        await client.send(bytes_)
+        answer = (await client.rest()).split()
+        assert answer[:1] == (["20"] if code else [])
+        assert answer[3:4] == ([code] if code else [])
+
+
 async def test_packets_may_come_in_single_bytes_and_before_connack(gateway: Gateway) -> None:
     async with gateway() as port, wire(port) as client:
         for byte in (CONNECT_3 + " 32 07 00 01 61 00 01 31 32 c0 00").split():
@@ -87,6 +116,27 @@ async def test_a_run_of_publishes_is_acknowledged_in_order(gateway: Gateway) -> 
         await client.send(" ".join(f"32 06 00 01 61 00 {n:02x} 31" for n in range(1, 100)))
         acknowledged = (await client.receive(4 * 99)).split()
         assert acknowledged == " ".join(f"40 02 00 {n:02x}" for n in range(1, 100)).split()
+
+
+# Maximum Packet Size of the client (section 3.1.2.11.4)
+
+
+@pytest.mark.parametrize(("packet_max", "answers"), [(4, 0), (5, 1), (15, 1)])
+async def test_who_cannot_take_the_connack_is_refused(station: Station, packet_max: int, answers: int) -> None:
+    peer = await station.connect("a", packet_max=packet_max, will=Will("gone"))
+    assert [packet.reason_code for packet in peer.take()] == [ReasonCode.PACKET_TOO_LARGE] * answers
+    assert peer.closed
+    assert not station.broker.sessions.by_client
+    assert not station.broker.clients
+
+
+async def test_who_cannot_take_an_answer_is_sent_away(station: Station) -> None:
+    peer = await station.connect("a", packet_max=30)
+    peer.take()
+    peer.send(Subscribe(1, tuple(Subscription(f"t/{number}") for number in range(27))))
+    await station.settle()
+    assert [packet.reason_code for packet in peer.take()] == [ReasonCode.PACKET_TOO_LARGE]
+    assert peer.closed
 
 
 # Topic aliases towards the client (section 3.3.2.3.4)
@@ -131,16 +181,15 @@ async def test_an_alias_is_not_taken_as_known_when_its_message_was_dropped(stati
     assert [(each.topic, each.payload[:9]) for each in peer.publishes()] == [("one", b"x" * 9), ("two", b"seen")]
 
 
-@pytest.mark.parametrize("packet_max", range(6, 20))
+@pytest.mark.parametrize("packet_max", range(16, 30))
 async def test_a_packet_is_never_larger_than_the_client_takes(station: Station, packet_max: int) -> None:
     peer = await aliasing(station, packet_max=packet_max)
     for _ in range(3):
         for size in range(12):
             tell(station, "t", b"x" * size)
-    before = peer.bytes_received
-    for each in peer.publishes():
-        assert len(encode(each, V5)) <= packet_max
-    assert before
+    got = peer.publishes()
+    assert got
+    assert all(len(encode(each, V5)) <= packet_max for each in got)
 
 
 async def test_aliases_end_with_their_connection(station: Station) -> None:

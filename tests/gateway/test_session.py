@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from allthings.gateway import settings
-from allthings.mqtt.packets import Pingreq
+from allthings.mqtt.packets import Packet, Pingreq
 from allthings.mqtt.properties import Properties
 from allthings.mqtt.reasons import ReasonCode
 from tests.gateway.station import (
@@ -177,6 +177,31 @@ async def test_answers_that_belong_to_nothing(station: Station, version: int, ex
     reason = ReasonCode.PACKET_IDENTIFIER_NOT_FOUND if version == V5 else ReasonCode.SUCCESS
     assert peer.take() == [Pubrel(9, reason), Pubcomp(9, reason)]
     assert not peer.closed
+
+
+@pytest.mark.parametrize("version", [V3, V5])
+@pytest.mark.parametrize(
+    ("qos", "answers"),
+    [
+        pytest.param(1, [Pubrec(1)], id="PUBREC for QoS 1"),
+        pytest.param(1, [Pubcomp(1)], id="PUBCOMP for QoS 1"),
+        pytest.param(2, [Puback(1)], id="PUBACK for QoS 2"),
+        pytest.param(2, [Pubcomp(1)], id="PUBCOMP before PUBREC"),
+        pytest.param(2, [Pubrec(1), Puback(1)], id="PUBACK after PUBREC"),
+    ],
+)
+async def test_an_answer_that_does_not_fit_ends_the_connection(
+    station: Station, version: int, qos: int, answers: list[Packet]
+) -> None:
+    peer = await station.session("a", "t", qos=qos, version=version)
+    await publish(station, b"1", qos=qos)
+    assert [message.packet_id for message in peer.publishes()] == [1]
+    for answer in answers:
+        peer.send(answer)
+        await station.settle()
+    assert peer.closed
+    if version == V5:
+        assert peer.take()[-1].reason_code == ReasonCode.PROTOCOL_ERROR
 
 
 async def test_a_refusal_ends_a_qos_2_message_for_good(station: Station) -> None:

@@ -247,6 +247,10 @@ class Broker:
         self.quotas.attach(self, connection)
         will = packet.will
         session.will = None
+        connection.accepted(packet, session, answer, present)
+        if not connection.up:
+            self.sessions.detach(session, 0)
+            return
         if will is not None:
             connection.will_delay_s = will.properties.will_delay_interval or 0
             session.will = Publish(
@@ -258,7 +262,6 @@ class Broker:
                 packet_id=0,
                 properties=_forwarded(will.properties),
             )
-        connection.accepted(packet, session, answer, present)
         self.sessions.attach(session, connection, asked.receive_maximum or 65535)
         connection.go_on()
         connection.hold_reading(bool(self._holds))

@@ -34,6 +34,7 @@ from allthings.mqtt.packets import (
     Subscribe,
     Unsubscribe,
 )
+from allthings.mqtt.packets.connect import asked_version
 from allthings.mqtt.packets.publish import encode_publish
 from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.reasons import ReasonCode, connack_return_code
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from allthings.gateway.session import Session
 
 
+#: The first byte of CONNECT.
+_CONNECT: Final = 0x10
 #: CONNACK in MQTT 3.1.1, without and with a session that was there.
 _ACCEPTED: Final = tuple(encode(Connack(session_present=present), V3) for present in (False, True))
 
@@ -217,10 +220,16 @@ class Connection(asyncio.Protocol):
                 if self._runs:
                     self._take_runs()
                     continue
+            if self._state == "new" and data[position] != _CONNECT:
+                # Not after all of it: what is no MQTT at all may never send that.
+                raise ProtocolError("the first packet must be CONNECT", "MQTT-3.1.0-1")
             head = frame(data, position)
             if head is None:
                 self._keep(data, position, position + 2)
                 return
+            if self._state == "new":
+                self.version = asked_version(data, head.start)
+                self.v5 = self.version == V5
             if head.end < 0:
                 raise MalformedPacketError("the remaining length takes more than four bytes", "MQTT-1.5.5")
             if head.end - position > self._packet_bytes_max:
@@ -233,10 +242,12 @@ class Connection(asyncio.Protocol):
                 self._keep(data, position, head.end)
                 return
             packet = decode(head.first, data[head.start : head.end], self.version, Sender.CLIENT)
-            if self._state == "new" and isinstance(packet, Connect):
-                self.version, self.v5 = packet.version, packet.version == V5
-                if self._broker.given_away(self, packet.client_id, data[position:]):
-                    return
+            if (
+                isinstance(packet, Connect)
+                and self._state == "new"
+                and self._broker.given_away(self, packet.client_id, data[position:])
+            ):
+                return
             position = head.end
             self._handle(packet)
         if position < available and self._state == "checking":
@@ -278,9 +289,7 @@ class Connection(asyncio.Protocol):
     # Packets
 
     def _handle(self, packet: Packet) -> None:
-        if self._state == "new":
-            if not isinstance(packet, Connect):
-                raise ProtocolError("the first packet must be CONNECT", "MQTT-3.1.0-1")
+        if self._state == "new" and isinstance(packet, Connect):
             self._connect(packet)
             return
         session = self.session
@@ -317,24 +326,27 @@ class Connection(asyncio.Protocol):
 
     def _connect(self, packet: Connect) -> None:
         self._state = "checking"
+        asked = packet.properties
+        self._problem_information = asked.request_problem_information is not False
+        self.outgoing_bytes_max = asked.maximum_packet_size or 2**32
         self._broker.check(self, packet)
         if self._state == "checking":
             # Not decided at once: what comes behind CONNECT waits in the socket.
             self._transport.pause_reading()
 
     def accepted(self, packet: Connect, session: Session, answer: Properties, session_present: bool) -> None:
-        """CONNECT was accepted: answer."""
+        """CONNECT was accepted: answer. It is not `up` if it takes no packet as large as the answer."""
+        connack = _ACCEPTED[session_present]
+        if self.v5:
+            connack = encode(Connack(session_present, ReasonCode.SUCCESS, answer), self.version)
+            if len(connack) > self.outgoing_bytes_max:
+                self._refuse_large("CONNACK", len(connack))
+                return
         self.session = session
-        asked = packet.properties
-        self._problem_information = asked.request_problem_information is not False
-        self.outgoing_bytes_max = asked.maximum_packet_size or 2**32
-        self.aliases_max = min(asked.topic_alias_maximum or 0, settings.TOPIC_ALIASES_MAX)
+        self.aliases_max = min(packet.properties.topic_alias_maximum or 0, settings.TOPIC_ALIASES_MAX)
         self._packet_bytes_max = settings.PACKET_BYTES_MAX
         self._state = "up"
-        if self.v5:
-            self.send(Connack(session_present=session_present, reason_code=ReasonCode.SUCCESS, properties=answer))
-        else:
-            self.push(_ACCEPTED[session_present])
+        self.push(connack)
 
     def go_on(self) -> None:
         """Read on, with what came behind CONNECT first."""
@@ -389,7 +401,16 @@ class Connection(asyncio.Protocol):
             self._write(pubacks)
 
     def send(self, packet: Packet) -> None:
-        self.push(encode(packet, self.version))
+        """Answer. An answer that is larger than the client takes ends the connection instead [MQTT-3.1.2-24]."""
+        data = encode(packet, self.version)
+        if len(data) <= self.outgoing_bytes_max:
+            self.push(data)
+        else:
+            self._refuse_large(type(packet).__name__.upper(), len(data))
+
+    def _refuse_large(self, name: str, size: int) -> None:
+        why = f"a {name} of {size} bytes; the client takes packets of at most {self.outgoing_bytes_max}"
+        self.refuse(ReasonCode.PACKET_TOO_LARGE, why)
 
     def push(self, data: bytes) -> None:
         """Write it at the end of this turn of the loop, together with what else there is."""
@@ -464,14 +485,14 @@ class Connection(asyncio.Protocol):
         """Say why as the version allows, then close."""
         if self._state in ("closed", "closing"):
             return
-        properties = self.explained(why)
-        if self._state == "up":
-            if self.v5:
-                self.send(Disconnect(reason_code=reason, properties=properties))
-        elif self.v5 or connack_return_code(reason) is not None:
-            self.send(
-                Connack(session_present=False, reason_code=reason, properties=properties if self.v5 else NO_PROPERTIES)
-            )
+        packet: Packet | None = None
+        if self.v5:
+            answer = Disconnect if self._state == "up" else Connack
+            packet = answer(reason_code=reason, properties=self.explained(why))
+        elif self._state != "up" and connack_return_code(reason) is not None:
+            packet = Connack(reason_code=reason)
+        if packet is not None and len(data := encode(packet, self.version)) <= self.outgoing_bytes_max:
+            self.push(data)
         self._broker.refused(self, reason, why)
         self.close(gently=True)
 

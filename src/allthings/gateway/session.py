@@ -13,6 +13,7 @@ from allthings.gateway import backlog, settings
 from allthings.gateway.backlog import Backlog
 from allthings.gateway.changes import Claimed, Received, Refused, Released
 from allthings.gateway.messages import Delivery, Message, wire_properties
+from allthings.mqtt.errors import ProtocolError
 from allthings.mqtt.outbox import Flight, Outbox, Stage
 from allthings.mqtt.packets import Pubcomp, Publish, Pubrel
 from allthings.mqtt.reasons import ReasonCode
@@ -261,11 +262,13 @@ class Session:
     # What the client answers
 
     def acknowledged(self, packet_id: int) -> None:
-        """PUBACK."""
+        """PUBACK. This and what follows raise ProtocolError for an answer to another kind of message."""
         if self.outbox.acknowledged(packet_id):
             self.dirty = True
             if self.waiting or self.spilled or not self.outbox.room:
                 self.pump()
+        elif packet_id in self.outbox.flights:
+            raise _unexpected("PUBACK", packet_id)
 
     def received(self, packet_id: int, reason: ReasonCode) -> None:
         """PUBREC: let go of the message, on disk first if the session is durable."""
@@ -273,8 +276,10 @@ class Session:
         if connection is None:
             return
         before = self.outbox.flights.get(packet_id)
+        if before is not None and before.qos != 2:
+            raise _unexpected("PUBREC", packet_id)
         if reason >= ReasonCode.UNSPECIFIED_ERROR:
-            if before is not None and before.qos == 2:
+            if before is not None:
                 self.outbox.drop(packet_id)
                 self.dirty = True
                 if self.durable:
@@ -302,7 +307,9 @@ class Session:
     def completed(self, packet_id: int) -> None:
         """PUBCOMP."""
         flight = self.outbox.flights.get(packet_id)
-        if flight is not None and flight.stage is Stage.RELEASED:
+        if flight is not None:
+            if flight.stage is not Stage.RELEASED:
+                raise _unexpected("PUBCOMP", packet_id)
             self.outbox.drop(packet_id)
             self.dirty = True
             self.pump()
@@ -329,6 +336,10 @@ class Session:
 
         # Also if it is not known any more: that may not be on disk yet.
         self._sessions.when_noted(complete)
+
+
+def _unexpected(packet: str, packet_id: int) -> ProtocolError:
+    return ProtocolError(f"{packet} does not answer what was sent as {packet_id}", "MQTT 5 section 4.3")
 
 
 def options_of(delivery: Delivery) -> int:

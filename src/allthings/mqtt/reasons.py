@@ -100,7 +100,6 @@ _CONNACK_5_TO_3 = {reason: code for code, reason in CONNACK_3_TO_5.items()} | {
     # What this client asks for is refused, now and later.
     ReasonCode.BANNED: _NOT_AUTHORIZED_3,
     ReasonCode.BAD_AUTHENTICATION_METHOD: _NOT_AUTHORIZED_3,
-    ReasonCode.TOPIC_NAME_INVALID: _NOT_AUTHORIZED_3,
     ReasonCode.PACKET_TOO_LARGE: _NOT_AUTHORIZED_3,
     ReasonCode.PAYLOAD_FORMAT_INVALID: _NOT_AUTHORIZED_3,
     ReasonCode.RETAIN_NOT_SUPPORTED: _NOT_AUTHORIZED_3,

@@ -71,6 +71,11 @@ def check_connect(packet: Connect) -> None:
         check_topic_name(will.topic, "the will topic")
 
 
+def asked_version(data: bytes, start: int) -> Version:
+    """The version in which to answer the CONNECT whose body begins at `start`, however wrong its rest is."""
+    return _BEGINNINGS.get(data[start : start + _BEGINNING_BYTES], V3)
+
+
 def decode_connect(flags: int, body: bytes, version: Version) -> Connect:
     """`version` is not asked: CONNECT says its own. Raises UnsupportedVersionError for another protocol."""
     known = _BEGINNINGS.get(body[:_BEGINNING_BYTES])
