@@ -126,3 +126,36 @@ async def test_changes_alone_make_pressure(log: Log, monkeypatch: pytest.MonkeyP
 
     _, _, pressed = await collect(log, fill)
     assert pressed == [True, False]
+
+
+async def test_turns_keep_their_place_among_messages_that_are_divided(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "BLOCK_MESSAGES_MAX", 4)
+    order: list[object] = []
+
+    def stored(runs: list[Run], payloads: list[bytes], *more: object) -> None:
+        turns = dict(more[-1])  # type: ignore[call-overload]
+        for row, payload in enumerate(payloads):
+            if row in turns:
+                turns.pop(row)()
+            order.append(int(payload))
+        for call in turns.values():
+            call()
+
+    collector = Collector(log, "test", lambda: 5, stored, lambda _: None, print)
+    collector.in_turn(lambda: order.append("at once"))
+    for number in range(10):
+        collector.add("t", b"%d" % number, 0, "device")
+        if number % 4 in (1, 3):
+            collector.in_turn(lambda number=number: order.append(f"after {number}"))  # type: ignore[misc]
+    collector.add_run("t", [b"10", b"11"], 0, Device(), [])
+    collector.in_turn(lambda: order.append("last"))
+    assert order == ["at once"]
+    running = asyncio.create_task(collector.run())
+    collector.stop()
+    await asyncio.wait_for(running, 60)
+    assert order == [
+        *("at once", 0, 1, "after 1", 2, 3, "after 3", 4, 5, "after 5", 6, 7, "after 7", 8, 9, "after 9", 10, 11),
+        "last",
+    ]

@@ -129,6 +129,9 @@ def test_topics_of_the_server_are_published_by_nobody() -> None:
     assert EVERYTHING.publishing("$lab/x")
     assert grants.subscribing("$SYS/x")
     assert EVERYTHING.subscribing("$SYS/#")
+    for topic, expected in (("$SYS/broker/connection/edge/state", True), ("$SYS/broker/connection/edge", False)):
+        assert bool(grants.publishing(topic)) is bool(EVERYTHING.publishing(topic)) is expected
+        assert not Rules([rule("users", "#")]).grants(ADA, "c").publishing(topic)
     assert EVERYTHING.subscribing("#")
     assert EVERYTHING.publishing("a/b")
     assert not NOTHING.publishing("a")

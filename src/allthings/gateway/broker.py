@@ -113,6 +113,7 @@ class Broker:
         """A socket was accepted. False when there are too many."""
         if len(self.connections) >= settings.CONNECTIONS_MAX:
             return False
+        self.statistics.sockets += 1
         self.connections.add(connection)
         self.deadlines.at(connection.heard + settings.CONNECT_WITHIN_S, partial(self._connect_due, connection))
         return True
@@ -425,15 +426,41 @@ class Broker:
         return given
 
     def _stored(
-        self, runs: list[Run], payloads: list[bytes], position: int, first_ns: int, division: Division | None
+        self,
+        runs: list[Run],
+        payloads: list[bytes],
+        position: int,
+        first_ns: int,
+        division: Division | None,
+        turns: list[tuple[int, Callable[[], None]]],
     ) -> None:
         """A block is in the log: now its messages go to subscribers, and retained ones are kept."""
-        listening = bool(self.routing)
         self.topics.take(runs, payloads, first_ns)
+        begin = row = 0
+        for turn, call in turns:
+            end, before = begin, row
+            while row < turn:
+                row += runs[end].messages
+                end += 1
+            self._hand_on(runs[begin:end], payloads, before, position, first_ns, division)
+            call()
+            begin = end
+        self._hand_on(runs[begin:] if begin else runs, payloads, row, position, first_ns, division)
+        self.flush()
+
+    def _hand_on(
+        self,
+        runs: list[Run],
+        payloads: list[bytes],
+        at: int,
+        position: int,
+        first_ns: int,
+        division: Division | None,
+    ) -> None:
+        """Some runs of a block, whose messages begin at the row `at`."""
+        listening = bool(self.routing)
         if not listening and not any(flags & FLAG_RETAIN for flags in set(map(_FLAGS_OF, runs))):
-            self.flush()
             return
-        at = 0
         for topic, client, flags, properties, count, _ in runs:
             if listening or flags & FLAG_RETAIN:
                 some = payloads[at : at + count]
@@ -441,7 +468,6 @@ class Broker:
                     topic, client, some, flags, properties, position + at, first_ns + at, division=division, row=at
                 )
             at += count
-        self.flush()
 
     def route(
         self,
@@ -476,7 +502,11 @@ class Broker:
             made.division, made.row = division, row
             return made
 
-        self.statistics.delivered += self.routing.deliver(topic, client, make)
+        deliveries = self.routing.deliver(topic, client, make)
+        if deliveries:
+            each = len(topic) + sum(map(len, payloads)) // len(payloads)
+            self.statistics.delivered += deliveries
+            self.statistics.delivered_bytes += deliveries * each
 
     def pushed(self, connection: Connection) -> None:
         """A connection has something to write: it is written at the end of this turn of the loop, all at once."""

@@ -46,10 +46,17 @@ class Stored(Protocol):
     """Called with the messages of a block, in order, once they are in the log.
 
     Message n has the position `position` + n and was received at `first_ns` + n. `division` is what `Divide` said.
+    `turns` are to be called before the message of their row, in order.
     """
 
     def __call__(
-        self, runs: list[Run], payloads: list[bytes], position: int, first_ns: int, division: Division | None
+        self,
+        runs: list[Run],
+        payloads: list[bytes],
+        position: int,
+        first_ns: int,
+        division: Division | None,
+        turns: list[tuple[int, Callable[[], None]]],
     ) -> None: ...
 
 
@@ -60,7 +67,10 @@ Divide = Callable[[list[Run]], list[Given]]
 class _Gathering:
     """The block that is being filled: runs of messages of one topic, client and flags."""
 
-    __slots__ = ("acknowledgements", "bytes", "changes", "division", "first_ns", "messages", "payloads", "runs", "then")
+    __slots__ = (
+        *("acknowledgements", "bytes", "changes", "division", "first_ns", "messages", "payloads", "runs", "then"),
+        "turns",
+    )
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
@@ -70,10 +80,16 @@ class _Gathering:
         #: Changes of sessions, encoded, each with the row of the message that it belongs to or follows; -1 before all.
         self.changes: list[tuple[int, bytes]] = []
         self.then: list[Callable[[], None]] = []
+        #: What has its place among the messages, with the row of the message that follows it.
+        self.turns: list[tuple[int, Callable[[], None]]] = []
         self.messages = 0
         self.bytes = 0
         self.first_ns = 0
         self.division: Division | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not (self.messages or self.changes or self.then or self.turns)
 
     def give(self, given: list[Given]) -> None:
         """Store with the messages who gets them."""
@@ -164,6 +180,7 @@ class Collector:
         self._under_pressure = False
         self._appending = 0
         self._appending_blocks = 0
+        self._unsettled = 0
         # Where others append too, a block that is sent before its predecessor is stored would often be sent again.
         self._slots = asyncio.Semaphore(settings.BLOCKS_UNDER_WAY_MAX if divide is None else 1)
         # No longer than there are slots.
@@ -240,11 +257,21 @@ class Collector:
         self._gathering.then.append(call)
         self._wake.set()
 
+    def in_turn(self, call: Callable[[], None]) -> None:
+        """Call it when what was taken before has been handed on, and before what comes after: at once if none waits."""
+        gathering = self._gathering
+        if not self._unsettled and not gathering.messages and not gathering.turns:
+            call()
+            return
+        gathering.turns.append((gathering.messages, call))
+        self._grown()
+
     def _grown(self) -> None:
         self._wake.set()
         gathering = self._gathering
         if not self._under_pressure and (
-            gathering.messages > settings.WAITING_MESSAGES_MAX or gathering.bytes > settings.WAITING_BYTES_MAX
+            gathering.messages + len(gathering.turns) > settings.WAITING_MESSAGES_MAX
+            or gathering.bytes > settings.WAITING_BYTES_MAX
         ):
             self._under_pressure = True
             self._pressure(True)
@@ -284,7 +311,7 @@ class Collector:
                 await self._linger()
                 await self._open.wait()
                 await self._append()
-            while self._gathering.messages or self._gathering.changes or self._gathering.then:
+            while not self._gathering.empty:
                 await self._append()
             self._under_way.put_nowait(None)
 
@@ -342,9 +369,11 @@ class Collector:
             for publisher, pubacks in gathering.acknowledgements.items():
                 publisher.acknowledge(pubacks)
             position = block.position(self.sequence, 0)
-            self._stored(gathering.runs, gathering.payloads, position, gathering.first_ns, gathering.division)
+            runs, payloads, division, turns = gathering.runs, gathering.payloads, gathering.division, gathering.turns
+            self._stored(runs, payloads, position, gathering.first_ns, division, turns)
             for call in gathering.then:
                 call()
+            self._unsettled -= 1
             if self._under_pressure and not self._gathering.messages > settings.WAITING_MESSAGES_MAX // 2:
                 self._under_pressure = False
                 self._pressure(False)
@@ -353,8 +382,11 @@ class Collector:
         gathering, self._gathering = self._gathering, _Gathering()
         self._wake.clear()
         if gathering.messages <= settings.BLOCK_MESSAGES_MAX and gathering.bytes <= settings.BLOCK_BYTES_MAX:
-            return [gathering]
-        return _divide(gathering)
+            parts = [gathering]
+        else:
+            parts = _divide(gathering)
+        self._unsettled += len(parts)
+        return parts
 
 
 def _divide(gathering: _Gathering) -> list[_Gathering]:
@@ -394,7 +426,19 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
     parts = _divide_changes(gathering.changes, parts)
     parts[-1].acknowledgements = gathering.acknowledgements
     parts[-1].then = gathering.then
+    _divide_turns(gathering.turns, parts)
     return parts
+
+
+def _divide_turns(pending: list[tuple[int, Callable[[], None]]], parts: list[_Gathering]) -> None:
+    """Each goes with the message that follows it, or with the last part."""
+    before = at = 0
+    for part in parts:
+        while at < len(pending) and (pending[at][0] < before + part.messages or part is parts[-1]):
+            row, call = pending[at]
+            part.turns.append((row - before, call))
+            at += 1
+        before += part.messages
 
 
 def _divide_changes(pending: list[tuple[int, bytes]], parts: list[_Gathering]) -> list[_Gathering]:

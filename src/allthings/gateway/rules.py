@@ -30,6 +30,8 @@ class Grant(NamedTuple):
 
 
 _OF_THE_SERVER: Final = ("$SYS/", "$share/")
+#: But for this: a bridge of mosquitto tells there, retained and in its will, whether it is up.
+_OF_BRIDGES: Final = ("$SYS/broker/connection/", "/state")
 
 
 class Grants(NamedTuple):
@@ -40,7 +42,9 @@ class Grants(NamedTuple):
 
     def publishing(self, topic: str) -> Grant | None:
         """What allows to publish there, None if nothing does. What the server tells itself is its own."""
-        if topic.startswith(_OF_THE_SERVER):
+        if topic.startswith(_OF_THE_SERVER) and not (
+            topic.startswith(_OF_BRIDGES[0]) and topic.endswith(_OF_BRIDGES[1])
+        ):
             return None
         if self.unbound:
             return self.grants[0]

@@ -48,6 +48,8 @@ class Sessions:
         #: Clients whose sessions have ended since they were last kept (gateway.keeper).
         self.gone: set[str] = set()
         self.dropped_messages = 0
+        #: Sessions whose time was over before their client came back.
+        self.expired = 0
         #: Unix times in ns at which something may be due, with the client that it concerns.
         self._dues: list[tuple[int, str]] = []
         self._looking = False
@@ -155,6 +157,7 @@ class Sessions:
                 self._say_will(session)
                 self.note(WillDone(session.client))
             if session.left_ns and session.left_ns + session.expiry_s * _NS_PER_S <= now_ns:
+                self.expired += 1
                 self.end(session)
         self._look_again()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from allthings.gateway import settings
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from allthings.gateway.audit import AuditTrail
     from allthings.gateway.collector import Collector
     from allthings.gateway.connection import Connection
-    from allthings.gateway.retained import Retained
+    from allthings.gateway.retained import Retained, RetainedMessage
     from allthings.gateway.routing import Routing
 
 
@@ -44,9 +45,15 @@ class Subscriptions:
         self._now_ns = now_ns
 
     def subscribe(self, connection: Connection, session: Session, packet: Subscribe) -> None:
-        """SUBSCRIBE: take what is allowed, answer each filter, send what is retained."""
+        """SUBSCRIBE: take what is allowed, answer each filter, send what is retained.
+
+        It has its turn among the messages: what came before, from whomever, is not new to the subscriber but may be
+        retained, what comes after is new. So who publishes and then subscribes sees what it would expect.
+        """
         identifier = packet.properties.subscription_identifier[0] if packet.properties.subscription_identifier else 0
+        durable = session.durable
         reasons: list[ReasonCode] = []
+        begun: list[tuple[Request, Subscription]] = []
         retained: list[Request] = []
         for request in packet.subscriptions:
             topic_filter = request.topic_filter
@@ -56,11 +63,12 @@ class Subscriptions:
                 subscription = Subscription(
                     session, request.qos, request.no_local, request.retain_as_published, identifier
                 )
-                new = self._routing.add(topic_filter, subscription)
+                new = topic_filter not in session.filters
                 session.filters[topic_filter] = subscription
+                begun.append((request, subscription))
                 session.dirty = True
                 wanted = request.retain_handling == 0 or (request.retain_handling == 1 and new)
-                if session.durable:
+                if durable:
                     self._collector.change(
                         Subscribed(
                             *(session.client, topic_filter, request.qos, request.no_local),
@@ -71,16 +79,26 @@ class Subscriptions:
                     retained.append(request)
             reasons.append(reason)
 
+        found: list[tuple[Request, list[tuple[str, RetainedMessage]]]] = []
+
+        def begin() -> None:
+            for request, subscription in begun:
+                # Unless it was unsubscribed, or the session ended, meanwhile.
+                if session.filters.get(request.topic_filter) is subscription and not session.ended:
+                    self._routing.add(request.topic_filter, subscription)
+            found.extend((request, self._find_retained(request)) for request in retained)
+            if not durable:
+                answer()
+
         def answer() -> None:
             if session.connection is connection:
                 connection.send(Suback(packet_id=packet.packet_id, reason_codes=tuple(reasons)))
-                for request in retained:
-                    self._send_retained(connection, session, request, identifier)
+                for request, messages in found:
+                    self._send_retained(connection, session, request, identifier, messages)
 
-        if session.durable:
+        self._collector.in_turn(begin)
+        if durable:
             self._collector.then(answer)
-        else:
-            answer()
 
     def _check_filter(self, connection: Connection, session: Session, topic_filter: str) -> ReasonCode | None:
         try:
@@ -97,14 +115,23 @@ class Subscriptions:
             return ReasonCode.QUOTA_EXCEEDED
         return None
 
-    def _send_retained(self, connection: Connection, session: Session, request: Request, identifier: int) -> None:
-        """What is retained, marked as such [MQTT-3.3.1-8]; nothing for shared subscriptions (section 4.8.2)."""
+    def _find_retained(self, request: Request) -> list[tuple[str, RetainedMessage]]:
+        """What is retained for a filter; nothing for shared subscriptions (section 4.8.2)."""
         share, topic_filter = split_share(request.topic_filter)
-        if share:
-            return
+        return [] if share else self._retained.match(topic_filter) + self._system.match(topic_filter)
+
+    def _send_retained(
+        self,
+        connection: Connection,
+        session: Session,
+        request: Request,
+        identifier: int,
+        messages: list[tuple[str, RetainedMessage]],
+    ) -> None:
+        """Marked as retained [MQTT-3.3.1-8]."""
         now_ns = self._now_ns()
         identifiers = (identifier,) if identifier else ()
-        for topic, kept in self._retained.match(topic_filter) + self._system.match(topic_filter):
+        for topic, kept in messages:
             properties, expires_ns = split_expiry(kept.properties, kept.received_ns)
             if expires_ns and expires_ns <= now_ns:
                 self._retained.forget(topic)
@@ -134,7 +161,8 @@ class Subscriptions:
             self.drop(session, topic_filter)
             reasons.append(ReasonCode.SUCCESS if there else ReasonCode.NO_SUBSCRIPTION_EXISTED)
         answer = Unsuback(packet_id=packet.packet_id, reason_codes=tuple(reasons))
+        call = partial(connection.send, answer)
         if session.durable:
-            self._collector.then(lambda: connection.send(answer))
+            self._collector.then(call)
         else:
-            connection.send(answer)
+            self._collector.in_turn(call)

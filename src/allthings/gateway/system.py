@@ -1,4 +1,4 @@
-"""The `$SYS` topics: what the gateway tells of itself, under the names that clients know from other brokers.
+"""The `$SYS` topics: what the gateway tells of itself, under the names that clients know from mosquitto.
 
 The standard leaves them open (MQTT 5 section 4.7.2). They are sent with QoS 0 to who subscribes, and are not kept in
 the log.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import math
 from typing import TYPE_CHECKING, Final
 
 from allthings.gateway import settings
@@ -20,30 +21,103 @@ if TYPE_CHECKING:
 PREFIX: Final = "$SYS/broker/"
 #: Behind every position of the log: nobody has seen these before.
 _POSITION: Final = 1 << 63
+_LOAD_MINUTES: Final = (1, 5, 15)
 
 
-def values(broker: Broker, uptime_s: float) -> dict[str, str]:
-    """Each topic's end with its value as text."""
-    collector, statistics = broker.collector, broker.statistics
-    sessions = broker.sessions.by_client
-    connected = len(broker.clients)
-    return {
-        "version": f"allthings {importlib.metadata.version('allthings')}",
-        "uptime": f"{uptime_s:.0f} seconds",
-        "clients/connected": str(connected),
-        "clients/disconnected": str(sum(session.connection is None for session in sessions.values())),
-        "clients/total": str(len(sessions)),
-        "messages/received": str(collector.messages),
-        "messages/sent": str(statistics.delivered),
-        "messages/dropped": str(broker.sessions.dropped_messages),
-        "messages/stored": str(sum(session.queued for session in sessions.values())),
-        "messages/refused": str(statistics.refused_messages),
-        "messages/over quota": str(statistics.over_quota),
-        "clients/slowed seconds": f"{statistics.slowed_s:.0f}",
-        "bytes/received": str(collector.bytes),
-        "subscriptions/count": str(len(broker.routing)),
-        "retained messages/count": str(len(broker.retained)),
-    }
+class Load:
+    """How much of something there is in a minute, averaged over the last 1, 5 and 15 with weights that fade."""
+
+    def __init__(self) -> None:
+        self._count = 0.0
+        self.averages = [0.0 for _ in _LOAD_MINUTES]
+
+    def counted(self, count: float, seconds: float) -> None:
+        """`count` in all by now, `seconds` after the last time."""
+        per_minute = (count - self._count) * 60 / seconds
+        self._count = count
+        for number, minutes in enumerate(_LOAD_MINUTES):
+            fresh = 1 - math.exp(-seconds / (60 * minutes))
+            self.averages[number] += fresh * (per_minute - self.averages[number])
+
+
+class System:
+    """The values, and what they need to remember."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._started = self._measured = broker.time()
+        self._clients_maximum = 0
+        self._loads = {name: Load() for name in self._counted()}
+
+    def values(self) -> dict[str, str]:
+        """Each topic's end with its value as text."""
+        broker, statistics, counted = self._broker, self._broker.statistics, self._counted()
+        self._measure(counted)
+        connected = len(broker.clients)
+        away = queued = in_flight = 0
+        for session in broker.sessions.by_client.values():
+            away += session.connection is None
+            queued += session.queued
+            in_flight += len(session.outbox.flights)
+        total = len(broker.sessions.by_client)
+        self._clients_maximum = max(self._clients_maximum, total)
+        stored = queued + len(broker.retained)
+        told: dict[str, object] = {
+            "version": f"allthings {importlib.metadata.version('allthings')}",
+            "uptime": f"{self._measured - self._started:.0f} seconds",
+            "clients/connected": connected,
+            "clients/active": connected,
+            "clients/disconnected": away,
+            "clients/inactive": away,
+            "clients/total": total,
+            "clients/maximum": self._clients_maximum,
+            "clients/expired": broker.sessions.expired,
+            "clients/slowed seconds": int(statistics.slowed_s),
+            "messages/received": counted["messages/received"],
+            "messages/sent": counted["messages/sent"],
+            "messages/dropped": counted["publish/dropped"],
+            "messages/inflight": in_flight,
+            "messages/stored": stored,
+            "messages/refused": statistics.refused_messages,
+            "messages/over quota": statistics.over_quota,
+            "publish/messages/received": counted["publish/received"],
+            "publish/messages/sent": counted["publish/sent"],
+            "publish/messages/dropped": counted["publish/dropped"],
+            "publish/bytes/received": counted["bytes/received"],
+            "publish/bytes/sent": counted["bytes/sent"],
+            "bytes/received": counted["bytes/received"],
+            "bytes/sent": counted["bytes/sent"],
+            "store/messages/count": stored,
+            "subscriptions/count": len(broker.routing),
+            "shared_subscriptions/count": sum(len(group.members) for group in broker.routing.groups.values()),
+            "retained messages/count": len(broker.retained),
+        }
+        for name, load in self._loads.items():
+            for minutes, average in zip(_LOAD_MINUTES, load.averages, strict=True):
+                told[f"load/{name}/{minutes}min"] = f"{average:.2f}"
+        return {name: str(value) for name, value in told.items()}
+
+    def _counted(self) -> dict[str, int]:
+        """What is counted since the start, by the name of its load. Messages are those of PUBLISH packets."""
+        broker, statistics = self._broker, self._broker.statistics
+        received, sent = broker.collector.messages, statistics.delivered
+        return {
+            "messages/received": received,
+            "messages/sent": sent,
+            "publish/received": received,
+            "publish/sent": sent,
+            "publish/dropped": broker.sessions.dropped_messages,
+            "bytes/received": broker.collector.bytes,
+            "bytes/sent": statistics.delivered_bytes,
+            "connections": statistics.connects,
+            "sockets": statistics.sockets,
+        }
+
+    def _measure(self, counted: dict[str, int]) -> None:
+        seconds, self._measured = self._broker.time() - self._measured, self._broker.time()
+        if seconds > 0:
+            for name, count in counted.items():
+                self._loads[name].counted(count, seconds)
 
 
 def _tell(broker: Broker, message: Messages, topic: str) -> None:
@@ -52,11 +126,10 @@ def _tell(broker: Broker, message: Messages, topic: str) -> None:
 
 async def publish(broker: Broker) -> None:
     """Tell who subscribed what has changed, every few seconds, until cancelled."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    system = System(broker)
     told: dict[str, str] = {}
     while True:
-        for name, value in values(broker, loop.time() - started).items():
+        for name, value in system.values().items():
             if told.get(name) == value:
                 continue
             told[name] = value

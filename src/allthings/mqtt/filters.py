@@ -12,9 +12,9 @@ from allthings.mqtt.wire import decode_string
 
 T = TypeVar("T")
 
-#: The most levels of a topic or filter. The standard sets no limit below 65,535 bytes (section 4.7.3); a server may
-#: refuse (0x8F, 0x90), and each level of a stored filter costs memory.
-LEVELS_MAX: Final = 200
+#: The most levels of a topic or filter: as many as mosquitto takes. The standard sets no limit below 65,535 bytes
+#: (section 4.7.3); a server may refuse (0x8F, 0x90), and each level of a stored filter costs memory.
+LEVELS_MAX: Final = 201
 #: What a SubscriptionTree's memo may hold, in bytes, roughly: topics and references.
 MEMO_BYTES_MAX: Final = 16 << 20
 _MEMO_ENTRY_BYTES = 160
