@@ -179,19 +179,26 @@ class Model:
             self.route(will)
 
     def crash(self, now_ns: int) -> None:
-        """All connections are gone, nobody's will is said, who had no lasting session has none."""
+        """All connections are lost, who had no lasting session has none. So it is also when we stop and start."""
+        said = []
         for shared in self.shared:
             shared.broken |= any(not member.expiry_s for member in shared.members)
         for session in tuple(self.sessions.values()):
+            if session.connected and session.will is not None:
+                delay_s = min(session.will_delay_s, session.expiry_s)
+                session.will_due_ns = now_ns + delay_s * NS_PER_S
+                if not delay_s:
+                    said.append(session.will)
+                    session.will, session.will_due_ns = None, 0
             if not session.expiry_s:
-                session.will_due_ns = 0
                 self.end(session)
                 continue
             if session.connected:
                 session.connected = False
-                session.will = None
                 session.left_from_ns = now_ns
             session.left_to_ns = now_ns
+        for will in said:
+            self.route(will)
 
     # Who gets what
 

@@ -13,6 +13,7 @@ from allthings.gateway.broker import Broker
 from allthings.gateway.connection import Connection
 from allthings.gateway.elsewhere import follow_others
 from allthings.gateway.keeper import Keeper
+from allthings.gateway.shard import ALONE, Shard
 from allthings.log.stream import Log
 from allthings.mqtt.codec import decode, encode
 from allthings.mqtt.frames import FrameReader
@@ -141,12 +142,14 @@ class Peer:
 
 
 class Station:
-    """The gateway's parts as they run together, on a log of the caller's. `source` names it in the log."""
+    """The gateway's parts as they run together, on a log of the caller's. `family` names it in the log."""
 
-    def __init__(self, log: Log, source: str, clock: Callable[[], int]) -> None:
+    def __init__(self, log: Log, family: str, clock: Callable[[], int], shard: Shard = ALONE) -> None:
         self.log = log
-        self.source = source
+        self.family = family
+        self.source = shard.source(family)
         self.clock = clock
+        self.shard = shard
         self.broker: Broker
         self.keeper: Keeper
         self.peers: list[Peer] = []
@@ -155,15 +158,17 @@ class Station:
     async def start(self, *, fresh: bool = False) -> Self:
         """`fresh`: nothing that is in the log concerns it."""
         if fresh:
-            await self.log.save_position(f"sessions-{self.source}-0of1", (await self.log.status()).last)
-        self.broker = Broker(self.log, self.source, self.clock, Credentials(None), AuditTrail(None, self.clock))
-        self.keeper = Keeper(self.log, self.broker, self.source)
+            name = f"sessions-{self.family}-{self.shard.index}of{self.shard.count}"
+            await self.log.save_position(name, (await self.log.status()).last)
+        audit = AuditTrail(None, self.clock)
+        self.broker = Broker(self.log, self.source, self.clock, Credentials(None), audit, self.shard)
+        self.keeper = Keeper(self.log, self.broker, self.family)
         async with asyncio.timeout(20):
             await self.keeper.load()
         self._tasks = [
             asyncio.create_task(self.broker.collector.run()),
             asyncio.create_task(self.broker.admission.run()),
-            asyncio.create_task(follow_others(self.log, self.broker, self.source)),
+            asyncio.create_task(follow_others(self.log, self.broker, self.family)),
         ]
         return self
 

@@ -339,11 +339,17 @@ class SessionMachine(RuleBasedStateMachine):
         sent=st.lists(st.tuples(names, topics, qos, st.integers(0, 12)), max_size=6),
         keeping=st.none() | st.integers(0, 5),
         turns=st.integers(0, 40),
+        again=st.none() | st.integers(0, 40),
     )
     def crash(
-        self, data: st.DataObject, sent: list[tuple[str, str, int, int]], keeping: int | None, turns: int
+        self,
+        data: st.DataObject,
+        sent: list[tuple[str, str, int, int]],
+        keeping: int | None,
+        turns: int,
+        again: int | None,
     ) -> None:
-        """In the midst of messages, and perhaps of keeping what has changed."""
+        """In the midst of messages, and perhaps of keeping what has changed, and perhaps again just after the start."""
 
         async def work() -> None:
             tasks = []
@@ -358,7 +364,7 @@ class SessionMachine(RuleBasedStateMachine):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.station.crash()
-            await self._restarted()
+            await self._restarted(again)
 
         self.do(work())
 
@@ -369,7 +375,7 @@ class SessionMachine(RuleBasedStateMachine):
             for client in self.clients.values():
                 client.take()
 
-    async def _restarted(self) -> None:
+    async def _restarted(self, again: int | None = None) -> None:
         windows = {}
         for name, client in self.clients.items():
             if client.peer is not None:
@@ -381,6 +387,11 @@ class SessionMachine(RuleBasedStateMachine):
             client.acknowledged.clear()
         self.model.crash(self.clock.now_ns)
         await self.station.start()
+        if again is not None:
+            await self._turns(again)
+            await self.station.crash()
+            await self.station.start()
+        await self.station.settle()
         for name, window in windows.items():
             # Who was there comes back at once if it has a session, and sends again what was not acknowledged.
             session = self.clients[name].session

@@ -1,4 +1,4 @@
-"""How sessions begin, go on, are taken over and end, with the log beneath; and when wills are said."""
+"""How sessions begin, go on, are taken over and end, with the log beneath."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from allthings.mqtt.packets import Will
 from allthings.mqtt.properties import Properties
 from allthings.mqtt.reasons import ReasonCode
 from tests.gateway.station import V3, V5, Connack, Disconnect, Peer, Publish, Station, connect, subscribe
@@ -169,96 +168,6 @@ async def test_sessions_of_clients_that_come_and_go_leave_little_behind(station:
     for _ in range(30):
         for number in range(100):
             session, _ = station.broker.sessions.open(f"c{number}", "", False, 1000)
-            station.broker.sessions.detach(session, 0)
+            station.broker.sessions.detach(session)
     assert len(station.broker.sessions._dues) < 2000
     await station.settle()
-
-
-# Wills
-
-
-def will(payload: bytes, delay_s: int = 0, topic: str = "will") -> Will:
-    return Will(topic, payload, 1, properties=Properties(will_delay_interval=delay_s or None))
-
-
-async def watcher(station: Station) -> Peer:
-    return await station.session("watcher", "will")
-
-
-def said(peer: Peer) -> list[bytes]:
-    return [each.payload for each in peer.publishes()]
-
-
-async def test_a_will_is_said_for_who_vanishes_and_not_for_who_says_goodbye(station: Station) -> None:
-    watching = await watcher(station)
-    await gone(station, await station.connect("a", will=will(b"1")))
-    polite = await station.connect("b", will=will(b"2"))
-    polite.send(Disconnect())
-    unwell = await station.connect("c", will=will(b"3"))
-    unwell.send(Disconnect(reason_code=ReasonCode.DISCONNECT_WITH_WILL_MESSAGE))
-    await station.settle()
-    assert said(watching) == [b"1", b"3"]
-
-
-async def test_a_will_waits_and_is_forgotten_when_the_client_comes_back(station: Station) -> None:
-    watching = await watcher(station)
-    peer = await station.connect("a", clean=False, expiry_s=1000, will=will(b"1", 5))
-    await gone(station, peer)
-    station.clock.forward(4)
-    await station.look()
-    await gone(station, await again(station))
-    station.clock.forward(10)
-    await station.look()
-    assert said(watching) == []
-
-
-@pytest.mark.parametrize("kept", [True, False])
-async def test_a_will_that_waits_survives_a_crash_and_is_said_once(station: Station, kept: bool) -> None:
-    await watcher(station)
-    peer = await station.connect("a", clean=False, expiry_s=1000, will=will(b"1", 5))
-    await gone(station, peer)
-    if kept:
-        await station.keeper.keep()
-    await station.restart()
-    watching = await again(station, "watcher")
-    assert said(watching) == []
-    station.clock.forward(6)
-    await station.look()
-    assert said(watching) == [b"1"]
-    await station.restart()
-    station.clock.forward(6)
-    await station.look()
-    watching = await again(station, "watcher")
-    assert {each.packet_id: each.payload for each in watching.publishes()} in ({}, {1: b"1"}), "at most the same again"
-
-
-async def test_a_will_that_waits_is_said_when_the_session_ends_before(station: Station) -> None:
-    watching = await watcher(station)
-    peer = await station.connect("a", clean=False, expiry_s=1000, will=will(b"1", 500))
-    await gone(station, peer)
-    await station.connect("a", clean=True)
-    assert said(watching) == [b"1"]
-    peer = await station.connect("b", clean=False, expiry_s=3, will=will(b"2", 500))
-    await gone(station, peer)
-    station.clock.forward(4)
-    await station.look()
-    assert said(watching) == [b"2"], "no later than the session's end"
-    await gone(station, await station.connect("c", clean=True, expiry_s=0, will=will(b"3", 500)))
-    assert said(watching) == [b"3"]
-
-
-async def test_a_will_is_said_when_the_client_is_taken_over_without_delay(station: Station) -> None:
-    watching = await watcher(station)
-    await station.connect("a", clean=False, expiry_s=1000, will=will(b"1"))
-    await station.connect("a", clean=False, expiry_s=1000, will=will(b"2", 5))
-    assert said(watching) == [b"1"]
-    await again(station)
-    assert said(watching) == []
-
-
-async def test_wills_are_not_said_because_we_stop(station: Station) -> None:
-    await watcher(station)
-    await station.connect("a", will=will(b"1"))
-    await station.stop()
-    await station.start()
-    assert said(await again(station, "watcher")) == []

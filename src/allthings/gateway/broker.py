@@ -33,7 +33,7 @@ from allthings.log.block import FLAG_RETAIN
 from allthings.log.stream import Log
 from allthings.mqtt.errors import ProtocolError
 from allthings.mqtt.filters import decode_topic_name, split_share
-from allthings.mqtt.packets import Connect, Disconnect, Puback, Publish, Pubrec
+from allthings.mqtt.packets import Connect, Disconnect, Puback, Publish, Pubrec, Will
 from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties, encode_raw
 from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.scanner import Run as WireRun
@@ -141,7 +141,7 @@ class Broker:
             del self.clients[connection.client]
         session = connection.session
         if session is not None and session.connection is connection:
-            self.sessions.detach(session, connection.will_delay_s)
+            self.sessions.detach(session)
 
     def _publish_will(self, client: str, will: Publish) -> None:
         flags = will.qos | (FLAG_RETAIN if will.retain else 0)
@@ -206,22 +206,25 @@ class Broker:
         if connection.v5:
             expiry_s = packet.properties.session_expiry_interval or 0
         session, present = self.sessions.open(client, owner, packet.clean_start, expiry_s)
+        if packet.will is not None:
+            delay_s = packet.will.properties.will_delay_interval or 0
+            self.sessions.hold_will(session, _message_of(packet.will), delay_s)
         for topic_filter in tuple(session.filters):
             # The rules may have changed while the client was away.
             if not connection.principal.may_subscribe(split_share(topic_filter)[1]):
                 self.subscriptions.drop(session, topic_filter)
-        if session.durable or present:
+        if session.durable or present or packet.will is not None:
             self.sessions.when_noted(partial(self._noted, connection, packet, session, present))
         else:
             self._welcome(connection, packet, session, present)
 
     def _noted(self, connection: Connection, packet: Connect, session: Session, present: bool) -> None:
-        """That the session goes on with this connection is on disk."""
+        """That the session goes on with this connection, and with which will, is on disk."""
         client = connection.client
         if connection in self.connections and self.clients.get(client) is connection:
             self._welcome(connection, packet, session, present)
         elif client not in self.clients and session.connection is None:
-            self.sessions.detach(session, 0)
+            self.sessions.abandon(session)
 
     def _welcome(self, connection: Connection, packet: Connect, session: Session, present: bool) -> None:
         asked = packet.properties
@@ -246,23 +249,10 @@ class Broker:
         if _within_connect(keepalive_s):
             self._watch(connection)
         self.quotas.attach(self, connection)
-        will = packet.will
-        session.will = None
         connection.accepted(packet, session, answer, present)
         if not connection.up:
-            self.sessions.detach(session, 0)
+            self.sessions.abandon(session)
             return
-        if will is not None:
-            connection.will_delay_s = will.properties.will_delay_interval or 0
-            session.will = Publish(
-                topic=will.topic,
-                payload=will.payload,
-                qos=will.qos,
-                retain=will.retain,
-                # It has no packet identifier until it goes to somebody.
-                packet_id=0,
-                properties=_forwarded(will.properties),
-            )
         self.sessions.attach(session, connection, asked.receive_maximum or 65535)
         connection.go_on()
         connection.hold_reading(bool(self._holds))
@@ -304,7 +294,7 @@ class Broker:
                 raise ProtocolError("DISCONNECT gives a session an expiry that had none", "MQTT 5 section 3.14.2.2.2")
             self.sessions.set_expiry(session, expiry_s)
         if packet.reason_code == ReasonCode.NORMAL_DISCONNECTION:
-            session.will = None
+            self.sessions.drop_will(session)
 
     # Publishing
 
@@ -542,7 +532,11 @@ class Broker:
         self.statistics.trouble = detail
 
     def shut_down(self) -> None:
-        """Tell all clients that the server stops. Wills are kept: the devices are not gone, we are."""
+        """Tell all clients that the server stops.
+
+        Their wills stay as the log has them: the next start says them, of those who do not come back in time (MQTT 5
+        section 3.1.2.5 allows to defer them).
+        """
         for connection in tuple(self.connections):
             if connection.session is not None:
                 connection.session.will = None
@@ -554,6 +548,18 @@ class Broker:
 def _within_connect(keepalive_s: int) -> bool:
     """Whether a keep-alive may be over before the deadline for CONNECT; else that one looks after it."""
     return 0 < 1.5 * keepalive_s < settings.CONNECT_WITHIN_S
+
+
+def _message_of(will: Will) -> Publish:
+    return Publish(
+        topic=will.topic,
+        payload=will.payload,
+        qos=will.qos,
+        retain=will.retain,
+        # It has no packet identifier until it goes to somebody.
+        packet_id=0,
+        properties=_forwarded(will.properties),
+    )
 
 
 def _forwarded(properties: Properties) -> Properties:

@@ -78,15 +78,24 @@ class Refused(msgspec.Struct, frozen=True, tag="ref", array_like=True):
     packet_id: int
 
 
+class WillHeld(msgspec.Struct, frozen=True, tag="willheld", array_like=True):
+    """The client connects with a will, which is to be said once it is lost and so long has passed."""
+
+    client: str
+    delay_s: int
+    will: Publish
+
+
 class WillWaits(msgspec.Struct, frozen=True, tag="will", array_like=True):
     """The connection is gone; its will is due then (Unix time in ns) unless the client comes back."""
 
     client: str
     due_ns: int
-    will: Publish
 
 
 class WillDone(msgspec.Struct, frozen=True, tag="willdone", array_like=True):
+    """The will is said in this block, or not to be said any more."""
+
     client: str
 
 
@@ -107,10 +116,9 @@ class Forwarded(msgspec.Struct, frozen=True, tag="forward", array_like=True):
 
 
 #: What concerns the session of one client.
-SessionChange = (
-    Opened | Ended | Subscribed | Unsubscribed | Taken | Released | Claimed | Received | Refused | WillWaits | WillDone
-)
-Change = SessionChange | Given | Forwarded
+SessionChange = Opened | Ended | Subscribed | Unsubscribed | Taken | Released | Claimed | Received | Refused
+WillChange = WillHeld | WillWaits | WillDone
+Change = SessionChange | WillChange | Given | Forwarded
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[Change])

@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         *("_packet_bytes_max", "_peer", "_plain", "_problem_information", "_runs", "_state", "_time", "_transport"),
         *("_unacknowledged", "_unread", "_write", "_write_paused", "aliases_max", "certificate_name"),
         *("client", "dropped", "heard", "keepalive_s", "outgoing_bytes_max", "principal", "quota", "received"),
-        *("sent", "session", "since_ns", "topics", "v5", "version", "will_delay_s"),
+        *("sent", "session", "since_ns", "topics", "v5", "version"),
     )
 
     def __init__(self, broker: Broker) -> None:
@@ -99,7 +99,6 @@ class Connection(asyncio.Protocol):
         self.certificate_name = ""
         self.principal: Principal = NOBODY
         self.session: Session | None = None
-        self.will_delay_s = 0
         self.keepalive_s = 0
         self.quota: ConnectionQuota | None = None
         self.heard = 0.0

@@ -209,7 +209,7 @@ class Control:
         answer = ClientAnswer(
             self._shown(("", client), session), subscriptions, expired=session.expired, too_large=session.too_large
         )
-        answer.will = session.will.topic if session.will is not None else ""
+        answer.will = session.will.message.topic if session.will is not None else ""
         connection = session.connection
         if connection is not None:
             answer.tenant = connection.principal.tenant
@@ -234,15 +234,15 @@ class Control:
         now_ns = self._broker.sessions.now_ns()
         best: list[str] = []
         total = gone_through = 0
-        for row in tuple(retained.rows):
-            for topic in retained.rows[row]:
+        for row in tuple(retained.rows.names):
+            for topic in retained.rows.names[row]:
                 message = retained.get(topic)
                 if message is None or not matches(question.filter, topic) or _expired(message, now_ns):
                     continue
                 total += 1
                 if topic > question.after:
                     best.append(topic)
-            gone_through += len(retained.rows[row])
+            gone_through += len(retained.rows.names[row])
             if gone_through > settings.GONE_THROUGH_AT_ONCE:
                 gone_through, best = 0, nsmallest(limit, best)
                 await asyncio.sleep(0)

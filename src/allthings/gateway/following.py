@@ -105,7 +105,7 @@ class Following:
         if standing is None and (before is not None or not rules.anonymous):
             # What may not be said any more is not said after death either.
             if connection.session is not None:
-                connection.session.will = None
+                self._broker.sessions.drop_will(connection.session)
             why = "its credentials are no longer valid"
             self._broker.audit.refused(connection, "disconnected", "connection", why)
             connection.refuse(ReasonCode.NOT_AUTHORIZED, why)

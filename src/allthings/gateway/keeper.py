@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from allthings.gateway import settings
-from allthings.gateway.kept import RETAINED, SESSION, KeptRetained, encode_session
+from allthings.gateway.kept import RETAINED, SESSION, WILLS, KeptRetained, KeptWill, encode_session
 from allthings.gateway.replay import Replay
-from allthings.gateway.retained import RetainedMessage, row_of
+from allthings.gateway.retained import RetainedMessage
+from allthings.gateway.wills import LastWill
 from allthings.log.errors import LogUnavailableError
 from allthings.log.table import key_of
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from allthings.log.table import Table
 
 _LOGGER = logging.getLogger(__name__)
-#: A retained message as large as this has a row of its own.
-_OWN_ROW_BYTES: Final = 16 * 1024
 _PUTS_AT_ONCE: Final = 16
 
 
@@ -41,13 +40,16 @@ class Keeper:
         self._family = family
         self._shard = broker.shard
         self._name = self._name_of(self._shard.index)
-        #: Positions of gateways that there were when they were fewer or more.
+        #: Positions that gateways had kept when this one started, and those of gateways that there are no more because
+        #: they were fewer or more.
+        self._found: list[str] = []
         self._stale: list[str] = []
         self._sessions: Table
         self._retained: Table
+        self._wills: Table
+        #: The rows of wills that are this gateway's.
+        self._prefix = f"{self._shard.index}of{self._shard.count}"
         self._replayed = 0
-        #: Topics of retained messages that have a row of their own.
-        self._own_rows: set[str] = set()
         self._keeping = asyncio.Lock()
 
     # Load
@@ -58,18 +60,8 @@ class Keeper:
         await self._broker.collector.take_over()
         self._sessions = await self._log.table(f"sessions-{self._family}")
         self._retained = await self._log.table("retained")
-        async for key, value in self._retained.rows():
-            try:
-                for kept in RETAINED.decode(value):
-                    if key.startswith("own-"):
-                        self._own_rows.add(kept.topic)
-                    self._broker.retained.keep(
-                        kept.topic,
-                        RetainedMessage(kept.payload, kept.qos, kept.properties, kept.received_ns, kept.position),
-                    )
-            except msgspec.DecodeError as error:
-                _LOGGER.error("row %s of the retained messages is damaged and left out: %s", key, error)
-        self._broker.retained.dirty.clear()
+        self._wills = await self._log.table(f"wills-{self._family}")
+        await self._load_retained()
         self._replayed = await self._begin()
         replay = Replay(self._broker, self._family, self._replayed)
         async for key, value in self._sessions.rows():
@@ -79,6 +71,7 @@ class Keeper:
                     replay.session(session)
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the sessions is damaged and left out: %s", key, error)
+        await self._load_wills()
         blocks = await self._replay_log(replay)
         self._broker.collector.sequence = self._broker.followed = self._replayed
         await replay.fetch_claims()
@@ -86,12 +79,43 @@ class Keeper:
         if self._stale:
             for each in self._broker.sessions.by_client.values():
                 each.dirty = True
+            for client in self._broker.sessions.wills.stored:
+                self._broker.sessions.wills.rows.put(client)
         sessions = self._broker.sessions.by_client
         if sessions or blocks or self._broker.retained:
             _LOGGER.info(
                 "%d sessions and %d retained messages are there again; %d blocks were read again in %.1f s",
                 *(len(sessions), len(self._broker.retained), blocks, time.monotonic() - started),
             )
+
+    async def _load_retained(self) -> None:
+        retained = self._broker.retained
+        async for key, value in self._retained.rows():
+            try:
+                for kept in RETAINED.decode(value):
+                    retained.rows.loaded(key, kept.topic)
+                    message = RetainedMessage(kept.payload, kept.qos, kept.properties, kept.received_ns, kept.position)
+                    retained.keep(kept.topic, message)
+            except msgspec.DecodeError as error:
+                _LOGGER.error("row %s of the retained messages is damaged and left out: %s", key, error)
+        retained.rows.dirty.clear()
+
+    async def _load_wills(self) -> None:
+        """Those of our clients, also from rows of former gateways; no rows older than where the log is read from."""
+        wills = self._broker.sessions.wills
+        async for key, value in self._wills.rows():
+            gateway, _, rest = key.partition("-")
+            if f"sessions-{self._family}-{gateway}" not in self._found:
+                continue
+            try:
+                for kept in WILLS.decode(value):
+                    if gateway == self._prefix:
+                        wills.rows.loaded(rest, kept.client)
+                    if self._shard.owns(kept.client):
+                        wills.keep(kept.client, LastWill(kept.will, kept.delay_s, kept.due_ns))
+            except msgspec.DecodeError as error:
+                _LOGGER.error("row %s of the wills is damaged and left out: %s", key, error)
+        wills.rows.dirty.clear()
 
     def _name_of(self, index: int) -> str:
         return f"sessions-{self._family}-{index}of{self._shard.count}"
@@ -104,16 +128,20 @@ class Keeper:
         """
         positions = (await self._log.status()).positions
         now = {self._name_of(index) for index in range(self._shard.count)}
-        found = [name for name in positions if name.startswith(f"sessions-{self._family}-")]
-        self._stale = [name for name in found if name not in now]
+        self._found = [name for name in positions if name.startswith(f"sessions-{self._family}-")]
+        self._stale = [name for name in self._found if name not in now]
         if self._stale:
-            return min(positions[name] for name in found)
+            return min(positions[name] for name in self._found)
         return min(positions.get(self._name, 0), positions.get(self._name_of(0), 0))
 
     async def _forget_stale(self) -> None:
         """Once all gateways of now have kept everything, those of before do not count any more."""
         positions = (await self._log.status()).positions
         if all(self._name_of(index) in positions for index in range(self._shard.count)):
+            now = {f"{index}of{self._shard.count}" for index in range(self._shard.count)}
+            async for key, _ in self._wills.rows():
+                if key.partition("-")[0] not in now:
+                    await self._wills.delete(key)
             for name in self._stale:
                 await self._log.forget_position(name)
             self._stale = []
@@ -171,19 +199,21 @@ class Keeper:
             async with limit:
                 await (table.put(key, value) if value else table.delete(key))
 
-        topics, broker.retained.dirty = broker.retained.dirty, set()
+        topics, wills = broker.retained.rows.take_dirty(), broker.sessions.wills.rows.take_dirty()
         if self._shard.index:
             # All gateways have them, the first one keeps them.
             topics = set()
         gone, broker.sessions.gone = broker.sessions.gone, set()
         dirty = [session for session in broker.sessions.by_client.values() if session.dirty and session.durable]
         gone -= {session.client for session in dirty}
-        if sequence == self._replayed and not (topics or gone or dirty or self._stale):
+        if sequence == self._replayed and not (topics or wills or gone or dirty or self._stale):
             return
         try:
             async with asyncio.TaskGroup() as tasks:
                 for key, value in self._retained_rows(topics):
                     tasks.create_task(put(self._retained, key, value))
+                for key, value in self._will_rows(wills):
+                    tasks.create_task(put(self._wills, key, value))
                 for client in gone:
                     tasks.create_task(put(self._sessions, key_of(client), b""))
                 for session in dirty:
@@ -193,7 +223,8 @@ class Keeper:
                     )
             await self._log.save_position(self._name, sequence)
         except* LogUnavailableError as errors:
-            broker.retained.dirty |= topics
+            broker.retained.rows.dirty |= topics
+            broker.sessions.wills.rows.dirty |= wills
             broker.sessions.gone |= gone
             for session in dirty:
                 session.dirty = True
@@ -202,23 +233,20 @@ class Keeper:
         if self._stale and not self._shard.index:
             await self._forget_stale()
 
-    def _retained_rows(self, dirty: set[str]) -> list[tuple[str, bytes]]:
-        """The rows that these topics stand in, whole; b"" for one that is empty now."""
+    def _retained_rows(self, topics: set[str]) -> list[tuple[str, bytes]]:
         retained = self._broker.retained
-        rows: list[tuple[str, bytes]] = []
-        for topic in dirty:
+
+        def one(topic: str) -> bytes | None:
             message = retained.get(topic)
-            if message is not None and len(message.payload) >= _OWN_ROW_BYTES:
-                self._own_rows.add(topic)
-                rows.append((f"own-{key_of(topic)}", msgspec.msgpack.encode([KeptRetained(topic, *message)])))
-            elif topic in self._own_rows:
-                self._own_rows.discard(topic)
-                rows.append((f"own-{key_of(topic)}", b""))
-        for number in {row_of(topic) for topic in dirty}:
-            kept = [
-                KeptRetained(topic, *message)
-                for topic in retained.rows[number]
-                if (message := retained.get(topic)) is not None and len(message.payload) < _OWN_ROW_BYTES
-            ]
-            rows.append((f"row-{number}", msgspec.msgpack.encode(kept) if kept else b""))
-        return rows
+            return msgspec.msgpack.encode(KeptRetained(topic, *message)) if message is not None else None
+
+        return retained.rows.encode(topics, one)
+
+    def _will_rows(self, clients: set[str]) -> list[tuple[str, bytes]]:
+        wills = self._broker.sessions.wills
+
+        def one(client: str) -> bytes | None:
+            will = wills.stored.get(client)
+            return msgspec.msgpack.encode(KeptWill(client, *will)) if will is not None else None
+
+        return [(f"{self._prefix}-{key}", value) for key, value in wills.rows.encode(clients, one)]

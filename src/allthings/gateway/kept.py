@@ -51,10 +51,15 @@ class KeptSession(msgspec.Struct, frozen=True, array_like=True):
     positions: bytes
     options: bytes
     elsewhere: list[KeptDelivery]
-    will: Publish | None
-    will_due_ns: int
     dropped: int
     expired: int
+
+
+class KeptWill(msgspec.Struct, frozen=True, array_like=True):
+    client: str
+    will: Publish
+    delay_s: int
+    due_ns: int
 
 
 class KeptRetained(msgspec.Struct, frozen=True, array_like=True):
@@ -68,6 +73,7 @@ class KeptRetained(msgspec.Struct, frozen=True, array_like=True):
 
 SESSION: Final = msgspec.msgpack.Decoder(KeptSession)
 RETAINED: Final = msgspec.msgpack.Decoder(list[KeptRetained])
+WILLS: Final = msgspec.msgpack.Decoder(list[KeptWill])
 
 
 def encode_session(session: Session, keeper: str, sequence: int, followed: int) -> bytes:
@@ -112,8 +118,6 @@ def encode_session(session: Session, keeper: str, sequence: int, followed: int) 
         positions=positions,
         options=options,
         elsewhere=elsewhere,
-        will=session.will if session.will_due_ns else None,
-        will_due_ns=session.will_due_ns,
         dropped=session.dropped,
         expired=session.expired,
     )

@@ -23,8 +23,7 @@ from allthings.gateway.changes import (
     Subscribed,
     Taken,
     Unsubscribed,
-    WillDone,
-    WillWaits,
+    WillChange,
 )
 from allthings.gateway.messages import Delivery, Message, split_expiry
 from allthings.gateway.session import Session, Subscription, options_of
@@ -59,7 +58,7 @@ class Replay:
         session = Session(kept.client, kept.owner, kept.expiry_s, self._broker.sessions)
         session.keeper = kept.keeper
         session.seen = (block.position(kept.sequence + 1, 0) - 1, block.position(kept.followed + 1, 0) - 1)
-        session.left_ns, session.will, session.will_due_ns = kept.left_ns, kept.will, kept.will_due_ns
+        session.left_ns = kept.left_ns
         session.dropped, session.expired = kept.dropped, kept.expired
         session.dirty, session.noted = False, True
         for topic_filter, qos, no_local, as_published, identifier in kept.subscriptions:
@@ -125,7 +124,11 @@ class Replay:
         position = block.position(entry.sequence, 0)
         for change in changes:
             # Those of others too: there may have been fewer or more gateways, and clients belonged to others.
-            if not isinstance(change, Given | Forwarded) and self._broker.shard.owns(change.client):
+            if isinstance(change, Given | Forwarded) or not self._broker.shard.owns(change.client):
+                continue
+            if isinstance(change, WillChange):
+                self._broker.sessions.wills.apply(change)
+            else:
                 self._apply(change, position, entry.source)
 
     def _apply(self, change: SessionChange, position: int, source: str) -> None:
@@ -142,8 +145,7 @@ class Replay:
                 session = sessions.by_client[change.client] = Session(
                     change.client, change.owner, change.expiry_s, sessions
                 )
-            session.expiry_s, session.will_due_ns, session.will = change.expiry_s, 0, None
-            session.left_ns = 0
+            session.expiry_s, session.left_ns = change.expiry_s, 0
             session.noted = True
         if session is None:
             return
@@ -174,10 +176,6 @@ class Replay:
                 session.outbox.received(change.packet_id, Stage.RELEASED)
             case Refused():
                 session.outbox.drop(change.packet_id)
-            case WillWaits():
-                session.will, session.will_due_ns = change.will, change.due_ns
-            case WillDone():
-                session.will, session.will_due_ns = None, 0
 
     def _chosen(self, change: Claimed) -> None:
         """A shared subscription chose this client, perhaps another one than when the log was read again."""
@@ -245,3 +243,16 @@ class Replay:
                 session.left_ns = sessions.now_ns()
                 session.dirty = True
             sessions.watch(session)
+        self._settle_wills()
+
+    def _settle_wills(self) -> None:
+        """Who was there until the crash is lost from now on; who had a session that did not last has none."""
+        sessions = self._broker.sessions
+        for client, will in tuple(sessions.wills.stored.items()):
+            session = sessions.by_client.get(client)
+            if session is None:
+                sessions.wills.say(client, will)
+            else:
+                session.will = will
+                sessions.lose(session)
+                sessions.watch(session)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from allthings.gateway import settings
+from allthings.gateway.rows import Rows
 from allthings.mqtt.filters import RetainedTree
 
-#: Topics are spread over so many rows of their table, so that many that change together are few writes.
 _ROWS: Final = 1024
-
-
-def row_of(topic: str) -> int:
-    """The row in which a topic's message is kept."""
-    return int.from_bytes(blake2b(topic.encode(), digest_size=2).digest()) % _ROWS
 
 
 class RetainedMessage(NamedTuple):
@@ -33,11 +26,9 @@ class Retained:
 
     def __init__(self) -> None:
         self._tree: RetainedTree[RetainedMessage] = RetainedTree()
-        #: Topics that changed since they were last kept (gateway.keeper).
-        self.dirty: set[str] = set()
         self.refused = 0
-        #: The topics by the row of the table in which they are kept.
-        self.rows: defaultdict[int, set[str]] = defaultdict(set)
+        #: Where in their table they are kept (gateway.keeper).
+        self.rows = Rows(_ROWS)
 
     def __len__(self) -> int:
         return len(self._tree)
@@ -54,17 +45,14 @@ class Retained:
             self.forget(topic)
         elif before is not None or len(self._tree) < settings.RETAINED_MAX:
             self._tree.set(topic, message)
-            self.dirty.add(topic)
-            if before is None:
-                self.rows[row_of(topic)].add(topic)
+            self.rows.put(topic)
         else:
             self.refused += 1
 
     def forget(self, topic: str) -> None:
         """Remove one, for example because it has expired."""
         if self._tree.remove(topic) is not None:
-            self.dirty.add(topic)
-            self.rows[row_of(topic)].discard(topic)
+            self.rows.remove(topic)
 
     def match(self, topic_filter: str) -> list[tuple[str, RetainedMessage]]:
         """What a new subscription to a filter (without `$share`) finds."""

@@ -15,12 +15,13 @@ from allthings.gateway.changes import Claimed, Received, Refused, Released
 from allthings.gateway.messages import Delivery, Message, wire_properties
 from allthings.mqtt.errors import ProtocolError
 from allthings.mqtt.outbox import Flight, Outbox, Stage
-from allthings.mqtt.packets import Pubcomp, Publish, Pubrel
+from allthings.mqtt.packets import Pubcomp, Pubrel
 from allthings.mqtt.reasons import ReasonCode
 
 if TYPE_CHECKING:
     from allthings.gateway.connection import Connection
     from allthings.gateway.sessions import Sessions
+    from allthings.gateway.wills import LastWill
 
 
 class Subscription(NamedTuple):
@@ -39,7 +40,7 @@ class Session:
     __slots__ = (
         *("_sessions", "client", "connection", "delivered", "dirty", "dropped", "ended", "expired", "expiry_s"),
         *("filters", "inbox", "keeper", "left_ns", "noted", "outbox", "owner", "refilling", "seen", "spilled"),
-        *("too_large", "waiting", "waiting_bytes", "will", "will_due_ns"),
+        *("too_large", "waiting", "waiting_bytes", "will"),
     )
 
     def __init__(self, client: str, owner: str, expiry_s: int, sessions: Sessions) -> None:
@@ -52,8 +53,7 @@ class Session:
         self.outbox: Outbox[Delivery] = Outbox(settings.IN_FLIGHT_BYTES_MAX)
         #: QoS 2 messages of the client that it has not released yet; False while they are on their way to the disk.
         self.inbox: dict[int, bool] = {}
-        self.will: Publish | None = None
-        self.will_due_ns = 0
+        self.will: LastWill | None = None
         #: When the client left (Unix time in ns); 0 while it is there.
         self.left_ns = 0
         self.dropped = 0

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from allthings.gateway import settings
-from allthings.gateway.changes import Change, Ended, Opened, WillDone, WillWaits
+from allthings.gateway.changes import Change, Ended, Opened
 from allthings.gateway.session import Session
+from allthings.gateway.wills import Wills
 
 if TYPE_CHECKING:
     from allthings.gateway.collector import Collector
@@ -41,9 +42,9 @@ class Sessions:
         self._collector = collector
         self._routing = routing
         self._deadlines = deadlines
-        self._publish_will = publish_will
         self.now_ns = now_ns
         self.refill = refill
+        self.wills = Wills(collector, publish_will)
         self.by_client: dict[str, Session] = {}
         #: Clients whose sessions have ended since they were last kept (gateway.keeper).
         self.gone: set[str] = set()
@@ -75,6 +76,10 @@ class Sessions:
             )
         self.dropped_messages += messages
 
+    def hold_will(self, session: Session, message: Publish, delay_s: int) -> None:
+        """Whoever connects now has a will."""
+        session.will = self.wills.hold(session.client, message, delay_s)
+
     # Begin
 
     def open(self, client: str, owner: str, clean: bool, expiry_s: int) -> tuple[Session, bool]:
@@ -87,7 +92,7 @@ class Sessions:
         if session is None:
             session = self.by_client[client] = Session(client, owner, expiry_s, self)
         self.set_expiry(session, expiry_s, new=not present)
-        self._forget_will(session)
+        self.drop_will(session)
         return session, present
 
     def set_expiry(self, session: Session, expiry_s: int, *, new: bool = False) -> None:
@@ -112,24 +117,34 @@ class Sessions:
 
     # End
 
-    def detach(self, session: Session, will_delay_s: int) -> None:
+    def detach(self, session: Session) -> None:
         """The connection is gone: the will is published, now or later, and the session ends, now or later."""
         session.connection = None
         session.outbox.disconnect()
         now_ns = self.now_ns()
         session.left_ns = now_ns
         session.dirty = True
-        delay_s = min(will_delay_s, session.expiry_s)
-        if session.will is not None and delay_s:
-            session.will_due_ns = now_ns + delay_s * _NS_PER_S
-            self.note(WillWaits(session.client, session.will_due_ns, session.will))
-            self.watch(session)
-        elif session.will is not None:
-            self._say_will(session)
+        self.lose(session)
         if not session.durable:
             self.end(session)
         else:
             self.watch(session)
+
+    def abandon(self, session: Session) -> None:
+        """The client was not let in after all."""
+        self.drop_will(session)
+        self.detach(session)
+
+    def lose(self, session: Session) -> None:
+        """Its client is lost: the will waits as long as the session lasts, or is said at once."""
+        will = session.will
+        if will is None or will.due_ns:
+            return
+        delay_s = min(will.delay_s, session.expiry_s)
+        if delay_s:
+            session.will = self.wills.wait(session.client, will, self.now_ns() + delay_s * _NS_PER_S)
+        else:
+            self._say_will(session)
 
     def watch(self, session: Session) -> None:
         """Look after an absent session's will and expiry when they are due."""
@@ -153,23 +168,23 @@ class Sessions:
             session = self.by_client.get(heapq.heappop(self._dues)[1])
             if session is None or session.connection is not None:
                 continue
-            if session.will_due_ns and session.will_due_ns <= now_ns:
+            if session.will is not None and session.will.due_ns <= now_ns:
                 self._say_will(session)
-                self.note(WillDone(session.client))
             if session.left_ns and session.left_ns + session.expiry_s * _NS_PER_S <= now_ns:
                 self.expired += 1
                 self.end(session)
         self._look_again()
 
     def _say_will(self, session: Session) -> None:
-        will, session.will, session.will_due_ns = session.will, None, 0
+        will, session.will = session.will, None
         if will is not None:
-            self._publish_will(session.client, will)
+            self.wills.say(session.client, will)
 
-    def _forget_will(self, session: Session) -> None:
-        if session.will_due_ns:
-            session.will, session.will_due_ns = None, 0
-            self.note(WillDone(session.client))
+    def drop_will(self, session: Session) -> None:
+        """It is not to be said any more: the client says goodbye, comes back, or must not say it."""
+        if session.will is not None:
+            session.will = None
+            self.wills.drop(session.client)
 
     def end(self, session: Session) -> None:
         """Forget a session, and all that waits in it [MQTT-3.1.4-4]; a will that waits is due [MQTT-3.1.3-9]."""
@@ -178,8 +193,10 @@ class Sessions:
         session.ended = True
         if self.by_client.get(session.client) is session:
             del self.by_client[session.client]
-        if session.will_due_ns:
+        if session.will is not None and session.will.due_ns:
             self._say_will(session)
+        # That of a connection which was never let in.
+        self.drop_will(session)
         for topic_filter in session.filters:
             self._routing.remove(topic_filter, session)
         if session.noted:
@@ -203,4 +220,4 @@ def _dues(session: Session) -> list[int]:
     if session.connection is not None or not session.left_ns:
         return []
     expires_ns = session.left_ns + session.expiry_s * _NS_PER_S
-    return [session.will_due_ns, expires_ns] if session.will_due_ns else [expires_ns]
+    return [session.will.due_ns, expires_ns] if session.will is not None else [expires_ns]
