@@ -35,7 +35,7 @@ async def test_an_unknown_version_is_refused_in_a_form_it_can_read(gateway: Gate
             assert await client.rest() == "20 02 00 01"
         async with wire(port) as client:
             await client.send("10 0e 00 04 4d 51 54 54 06 02 00 3c 00 00 01 61")
-            assert (await client.rest()).split()[3] == "84"
+            assert await client.rest() == "20 03 00 84 00"
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,22 @@ from allthings.mqtt.versions import V3, V5, Version
 
 
 @pytest.mark.parametrize(
-    ("name", "level", "answer", "expected"),
+    ("name", "level", "properties", "answer", "expected"),
     [
-        ("MQIsdp", 3, V3, "20020001"),
-        ("MQTT", 3, V3, "20020001"),
-        ("MQTT", 6, V5, "2003008400"),
-        ("MQTT", 0x84, V3, "20020001"),  # a bridge of mosquitto, which then tries 4
-        ("HTTP", 4, V3, "20020001"),
+        ("MQIsdp", 3, b"", V3, "20020001"),
+        ("MQTT", 3, b"", V3, "20020001"),
+        ("MQTT", 6, b"\0", V5, "2003008400"),
+        ("MQTT", 99, b"\3\x21\0\1", V5, "2003008400"),
+        ("MQTT", 99, b"", V3, "20020001"),
+        ("MQTT", 0x84, b"", V3, "20020001"),  # a bridge of mosquitto, which then tries 4
+        ("HTTP", 4, b"", V3, "20020001"),
+        ("HTTP", 5, b"\0", V3, "20020001"),
     ],
 )
-def test_another_version_is_answered(name: str, level: int, answer: Version, expected: str) -> None:
-    body = len(name).to_bytes(2, "big") + name.encode() + bytes([level, 2, 0, 60, 0, 1]) + b"a"
+def test_another_version_is_answered_as_it_is_laid_out(
+    name: str, level: int, properties: bytes, answer: Version, expected: str
+) -> None:
+    body = len(name).to_bytes(2, "big") + name.encode() + bytes([level, 2, 0, 60]) + properties + b"\0\1a"
     with pytest.raises(UnsupportedVersionError) as caught:
         decode(0x10, body, V5)
     error = caught.value

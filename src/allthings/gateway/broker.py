@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _FLAGS_OF = itemgetter(Run._fields.index("flags"))
-#: How long a connection that is being closed may take to write its last bytes.
-_CLOSE_WITHIN_S = 5.0
+#: How long a refused client may take to read why: it may have thousands of answers before that.
+_CLOSE_WITHIN_S = 20.0
 
 
 class Broker:

@@ -207,6 +207,8 @@ class Connection(asyncio.Protocol):
             self._take(data)
         except UnsupportedVersionError as error:
             self.version, self.v5 = error.answer_version, error.answer_version == V5
+            # Whether that version knows reason strings is not known.
+            self._problem_information = False
             self.refuse(error.reason, str(error))
         except MqttError as error:
             self.refuse(error.reason, str(error))

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 from allthings.mqtt.reasons import ReasonCode
-from allthings.mqtt.versions import V3, V5, Version
+from allthings.mqtt.versions import Version
 
 
 class MqttError(Exception):
@@ -51,7 +51,7 @@ class ProtocolError(RemoteError):
 class UnsupportedVersionError(ProtocolError):
     """CONNECT names another protocol or version. `answer_version` is the version to write the CONNACK in."""
 
-    def __init__(self, protocol_name: str, protocol_version: int) -> None:
+    def __init__(self, protocol_name: str, protocol_version: int, answer_version: Version) -> None:
         super().__init__(
             f"CONNECT asks for {protocol_name[:32]!r} version {protocol_version}, not MQTT 3.1.1 (4) or 5.0 (5)",
             "MQTT-3.1.2-2",
@@ -59,9 +59,7 @@ class UnsupportedVersionError(ProtocolError):
         )
         self.protocol_name: Final = protocol_name
         self.protocol_version: Final = protocol_version
-        # Bit 7 marks the bridges of mosquitto, which are 3.1 or 3.1.1 inside and retry without it after code 1.
-        later = V5 < protocol_version < 0x80
-        self.answer_version: Final[Version] = V5 if later else V3
+        self.answer_version: Final = answer_version
 
 
 class EncodeError(MqttError):

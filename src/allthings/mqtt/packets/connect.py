@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from allthings.mqtt.errors import MalformedPacketError, ProtocolError, UnsupportedVersionError
+from allthings.mqtt.errors import MalformedPacketError, ProtocolError, RemoteError, UnsupportedVersionError
 from allthings.mqtt.filters import check_topic_name
 from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties
 from allthings.mqtt.properties import decode as decode_properties
@@ -80,10 +80,26 @@ def decode_connect(flags: int, body: bytes, version: Version) -> Connect:
     """`version` is not asked: CONNECT says its own. Raises UnsupportedVersionError for another protocol."""
     known = _BEGINNINGS.get(body[:_BEGINNING_BYTES])
     if known is None:
-        reader = Reader(body, "CONNECT")
-        raise UnsupportedVersionError(reader.string("the protocol name"), reader.byte("the protocol version"))
-    version = known
-    reader = Reader(body, "CONNECT", _BEGINNING_BYTES)
+        raise _unsupported(body)
+    return _read(Reader(body, "CONNECT", _BEGINNING_BYTES), known)
+
+
+def _unsupported(body: bytes) -> UnsupportedVersionError:
+    """The answer to a version after 5 is laid out like the question."""
+    reader = Reader(body, "CONNECT")
+    name, number = reader.string("the protocol name"), reader.byte("the protocol version")
+    answer_version = V3
+    # Bit 7 marks the bridges of mosquitto, which are 3.1 or 3.1.1 inside and retry without it after code 1.
+    if name == _PROTOCOL_NAME and V5 < number < 0x80:
+        try:
+            _read(reader, V3)
+        except RemoteError:
+            answer_version = V5
+    return UnsupportedVersionError(name, number, answer_version)
+
+
+def _read(reader: Reader, version: Version) -> Connect:
+    """What follows the version."""
     connect_flags = reader.byte("the connect flags")
     _check_flags(connect_flags)
     keep_alive_s = reader.integer(2, "the keep-alive")
