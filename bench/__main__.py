@@ -19,7 +19,7 @@ from bench import machine, report
 #: Name, arguments, and arguments of the quick form.
 COMMANDS: tuple[tuple[str, list[str], list[str]], ...] = (
     ("load", [], ["--seconds", "1"]),
-    ("idle", [], []),
+    ("idle", [], ["--seconds", "45", "--burst", "5"]),
     ("publish", [], ["--rounds", "1", "--seconds", "3"]),
     ("fanout", [], ["--rounds", "1", "--seconds", "3"]),
     ("latency", [], ["--rounds", "1", "--seconds", "5"]),

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +13,7 @@ from typing import Self
 
 import psutil  # type: ignore[import-untyped]
 
-from allthings.runtime import natsserver, sockets
+from allthings.runtime import memory, natsserver, role, sockets
 from allthings.runtime.child import READY_VARIABLE
 from allthings.runtime.listening import LISTENERS_VARIABLE
 
@@ -47,9 +46,10 @@ class GatewayAlone:
         reading, writing = os.pipe()
         descriptors = {name: listener.fileno() for name, listener in listeners.items()}
         process = subprocess.Popen(
-            [sys.executable, "-m", "allthings.runtime.gateway"],
+            role.command("allthings.runtime.gateway"),
             env={
                 **os.environ,
+                **memory.ENVIRONMENT,
                 "ALLTHINGS_DATA": self._folder.name,
                 "ALLTHINGS_OPEN": "true",
                 "ALLTHINGS_NATS": nats_url,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,15 +41,16 @@ def register(app: typer.Typer) -> None:
 
         Example: allthings demo --data ./demo --http-port 8484
         """
+        from allthings.runtime import memory, role
         from allthings.runtime.child import ChildSpec
         from allthings.runtime.settings import load
         from allthings.runtime.up import run_up
 
         def player(http: str, mqtt: str) -> Sequence[ChildSpec]:
-            argv = [sys.executable, "-m", "allthings.scenes.demo", "--http", http, "--mqtt", mqtt]
+            argv = [*role.command("allthings.scenes.demo"), "--http", http, "--mqtt", mqtt]
             if speed is not None:
                 argv += ["--speed", str(speed)]
-            return [ChildSpec("demo", argv, probe=_lives, may_finish=True, stop_within_s=2)]
+            return [ChildSpec("demo", argv, memory.ENVIRONMENT, probe=_lives, may_finish=True, stop_within_s=2)]
 
         given = flags(
             data=data,

@@ -8,7 +8,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _PR_SET_PDEATHSIG = 1
@@ -35,7 +35,7 @@ class ChildSpec:
 
     name: str
     argv: Sequence[str]
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     descriptors: tuple[int, ...] = ()
     probe: Callable[[], Awaitable[bool]] | None = None
     stop_within_s: float = 3.0

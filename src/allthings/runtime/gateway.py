@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 
 import uvloop
 
@@ -67,17 +66,8 @@ def _listeners(settings: Settings, inherited: listening.Opened) -> list[Listener
     ]
 
 
-class _WithoutPandas:
-    """Arrow loads pandas when it is installed, to look whether a list is one of its columns: 40 MB and a second."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("the gateway does without pandas", name=name)
-
-
 def main() -> None:
     """Run until SIGTERM."""
-    sys.meta_path.insert(0, _WithoutPandas())
     settings = set_up("gateway")
     uvloop.run(_run(settings))
 

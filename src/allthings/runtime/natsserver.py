@@ -8,12 +8,15 @@ import secrets
 import shutil
 import sys
 from pathlib import Path
+from typing import Final
 
 from allthings.runtime.errors import StartError
 
 #: A little over the log's largest block, for headers.
 _MAX_PAYLOAD = 33 * 1024 * 1024
-_NEEDED = (2, 10)
+#: Its garbage is collected at half the growth that Go waits for otherwise: it does little but pass blocks on, so that
+#: costs nothing that can be measured, and after a burst it is a third smaller.
+ENVIRONMENT: Final = {"GOGC": "50"}
 
 
 def program(named: str) -> str:

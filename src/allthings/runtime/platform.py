@@ -38,7 +38,6 @@ from allthings.readings.model import Model
 from allthings.registry.registry import Registry
 from allthings.runtime import listening
 from allthings.runtime.child import exit_unusable, tell_ready
-from allthings.runtime.memory import give_back
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
 from allthings.runtime.up import ADDRESS_VARIABLE, read_state
@@ -59,7 +58,6 @@ _STATE_EVERY_S = 1.0
 _GATEWAY_SILENT_S = 5.0
 _TRIM_EVERY_S = 60.0
 _RETAIN_EVERY_S = 3600.0
-_GIVE_BACK_EVERY_S = 30.0
 _STOP_WEB_WITHIN_S = 2
 
 
@@ -127,7 +125,6 @@ class Platform:
                 tasks.create_task(_every(_STATE_EVERY_S, self._read_state, "state")),
                 tasks.create_task(_every(_TRIM_EVERY_S, self._trim_log, "trim")),
                 tasks.create_task(_every(_RETAIN_EVERY_S, self._retain, "retention")),
-                tasks.create_task(_every(_GIVE_BACK_EVERY_S, self._give_back, "memory")),
                 tasks.create_task(self._follow_gateways()),
             ]
             if certificate is not None:
@@ -212,9 +209,6 @@ class Platform:
     async def _retain(self) -> None:
         keep = Keep(raw_days=round(self._settings.keep_raw_days), minutes_days=round(self._settings.keep_1m_days))
         await asyncio.to_thread(self._history.retain, now_ns(), Retention(keep))
-
-    async def _give_back(self) -> None:
-        await asyncio.to_thread(give_back)
 
     async def _follow_gateways(self) -> None:
         heard: dict[str, tuple[float, int]] = {}

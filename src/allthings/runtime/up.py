@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from allthings.gateway.shard import Shard
-from allthings.runtime import activation, datadir, listening, natsserver, sockets
+from allthings.runtime import activation, datadir, listening, memory, natsserver, role, sockets
 from allthings.runtime.child import Child, ChildSpec
 from allthings.runtime.errors import StartError
 from allthings.runtime.settings import Settings
@@ -46,6 +46,7 @@ def run_up(settings: Settings, on_ready: OnReady | None = None) -> None:
         opened = listening.open_all(settings, activation.inherited(os.environ, os.getpid()), stack)
         handover = listening.handover(settings.gateways, stack)
         supervisor = _Supervisor(settings, lock, opened, handover, on_ready)
+        memory.stay_small()
         if not asyncio.run(supervisor.run()):
             raise StartError("a part of the platform cannot run with these settings; its reason stands above")
 
@@ -109,7 +110,9 @@ class _Supervisor:
         program = natsserver.program(settings.nats_server)
         log = settings.data / "log" / "nats.log"
         argv = [program, "-c", str(server.configuration), "-l", str(log)]
-        self._add(ChildSpec("log", argv, descriptors=(self._lock,), probe=answers, stop_within_s=2))
+        self._add(
+            ChildSpec("log", argv, natsserver.ENVIRONMENT, descriptors=(self._lock,), probe=answers, stop_within_s=2)
+        )
         return server.url
 
     def _gateway(self, nats_url: str, shard: Shard) -> ChildSpec:
@@ -134,8 +137,9 @@ class _Supervisor:
         named, descriptors = bequest
         return ChildSpec(
             name,
-            [sys.executable, "-m", f"allthings.runtime.{module}"],
+            role.command(f"allthings.runtime.{module}"),
             environment={
+                **memory.ENVIRONMENT,
                 **self._settings.environment(),
                 **environment,
                 "ALLTHINGS_NATS": nats_url,
