@@ -86,6 +86,27 @@ def test_pages_that_differ_from_their_file_stay(tmp_path: Path) -> None:
     assert _said(_CHANGED, str(path)) == ["ours!"]
 
 
+def test_a_page_of_its_own_keeps_a_mapping_wherever_it_is() -> None:
+    def mapping(address: int, permissions: str, **kilobytes: int) -> str:
+        sizes = {"Rss": 64, "Private_Dirty": 0, "Anonymous": 0, "AnonHugePages": 0, "Swap": 0, "SwapPss": 0} | kilobytes
+        lines = [f"{name}:{size:>12} kB" for name, size in sizes.items()]
+        head = f"{address:x}-{address + 65536:x} {permissions} 00000000 fe:00 1234   /usr/lib/libc.so.6"
+        return "\n".join([head, *lines, "VmFlags: rd ex mr mw me"])
+
+    smaps = "\n".join(
+        [
+            mapping(0x100000, "r-xp"),
+            mapping(0x200000, "r--p", Private_Dirty=4, Anonymous=4),
+            # Written to, swapped out, and perhaps read in again.
+            mapping(0x300000, "r--p", Swap=4, SwapPss=4),
+            mapping(0x400000, "r--p", Anonymous=4),
+            mapping(0x500000, "rw-p"),
+            mapping(0x600000, "r--p"),
+        ]
+    )
+    assert memory.clean(smaps.encode()) == [(0x100000, 0x110000), (0x600000, 0x610000)]
+
+
 def test_a_role_does_without_pandas(tmp_path: Path) -> None:
     (tmp_path / "some_role.py").write_text(
         "import sys, threading\n"

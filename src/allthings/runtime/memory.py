@@ -29,10 +29,12 @@ _LOOK_EVERY_S: Final = 20.0
 #: A process is at rest while it uses less of one core than this: merging after a large upload counts as rest.
 _AT_REST_SHARE: Final = 0.5
 
-#: In /proc/self/smaps: a private mapping of a file that cannot be written to, of which this process has no page that
-#: differs from the file (what a loader or a debugger changed).
+#: In /proc/self/smaps: a private mapping of a file that cannot be written to, of which this process has no page of its
+#: own (what a loader or a debugger changed), neither in memory nor swapped out. Such a page would be lost.
 _CLEAN: Final = re.compile(
-    rb"^([0-9a-f]+)-([0-9a-f]+) r-[x-]p [^/\n]*/[^\n]*\n(?:[A-Z][^\n]*\n)*?Private_Dirty: +0 kB$", re.MULTILINE
+    rb"^([0-9a-f]+)-([0-9a-f]+) r-[x-]p [^/\n]*/[^\n]*\n"
+    rb"(?:[A-Z][^\n]*\n)*?Anonymous: +0 kB\n(?:[A-Z][^\n]*\n)*?Swap: +0 kB$",
+    re.MULTILINE,
 )
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -73,9 +75,13 @@ def let_go_of_files() -> None:
         mappings = Path("/proc/self/smaps").read_bytes()
     except OSError:  # systems but Linux have no such file
         return
-    for found in _CLEAN.finditer(mappings):
-        start, end = int(found[1], 16), int(found[2], 16)
+    for start, end in clean(mappings):
         _LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
+
+
+def clean(mappings: bytes) -> list[tuple[int, int]]:
+    """Where the mappings of files stand that can be let go of, out of what /proc/self/smaps has."""
+    return [(int(found[1], 16), int(found[2], 16)) for found in _CLEAN.finditer(mappings)]
 
 
 def stay_small() -> None:
