@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -72,6 +73,41 @@ async def test_adoption_and_filters(http: httpx.AsyncClient) -> None:
     assert again.status_code == 200
     problem(await http.post("/api/things/tl-none/adopt", json={}), 404, "not-found")
     problem(await http.post("/api/things/tl-5/adopt", json={"title": ""}), 400, "bad-input")
+
+
+async def test_a_thing_is_added_by_its_name(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/api/things", json={"thing": "added-1", "title": "Added first"})
+    assert answer.status_code == 201
+    row = answer.json()
+    assert (row["thing"], row["id"], row["title"]) == ("added-1", "urn:allthings:added-1", "Added first")
+    assert (row["state"], row["seen"], row["main"]) == ("adopted", None, None)
+    assert (await http.post("/api/things/added-1/tokens", json={"label": "device"})).status_code == 201
+    assert (await http.post("/api/things", json={"thing": "added-2"})).json()["title"] == "added-2"
+    problem(await http.post("/api/things", json={"thing": "added-1"}), 409, "conflict")
+    problem(await http.post("/api/things", json={"thing": "no/name"}), 400, "bad-input")
+    problem(await http.post("/api/things", json={"thing": ""}), 400, "bad-input")
+
+
+async def test_titles_in_other_languages_are_listed(http: httpx.AsyncClient) -> None:
+    td = {
+        "id": "urn:allthings:many-tongues",
+        "title": "Boiler",
+        "titles": {"en": "Boiler", "zh": "锅炉"},
+        "properties": {"level": {"type": "number", "title": "Level", "titles": {"en": "Level", "zh": "液位"}}},
+    }
+    assert (await http.put("/things/urn:allthings:many-tongues", json=td)).status_code == 201
+    readings = [{"thing": "many-tongues", "property": "level", "value": 3}]
+    assert (await http.post("/api/readings", json=readings)).status_code == 200
+
+    async def row() -> Any:
+        return (await http.get("/api/things", params={"search": "锅炉"})).json()["things"][0]
+
+    async with asyncio.timeout(20):
+        while (await row())["main"] is None:
+            await asyncio.sleep(0.02)
+    assert (await row())["titles"] == {"en": "Boiler", "zh": "锅炉"}
+    assert (await row())["main"]["titles"] == {"en": "Level", "zh": "液位"}
+    assert "titles" not in (await ask(http))["things"][0]
 
 
 async def test_rename_and_remove_show_at_once(http: httpx.AsyncClient) -> None:

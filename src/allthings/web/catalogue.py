@@ -19,6 +19,8 @@ _PAGE: Final = 1_000
 _CHANGED_PAGE: Final = 50
 #: Changes are read alone at most this often in a row; then everything is read again, whatever the clocks said.
 _CHANGES_IN_A_ROW_MAX: Final = 100
+#: One for all: few things have titles in several languages.
+_NO_TITLES: Final[dict[str, str]] = {}
 
 
 class MainProperty(NamedTuple):
@@ -26,6 +28,7 @@ class MainProperty(NamedTuple):
 
     name: str
     title: str
+    titles: dict[str, str]
     unit: str
 
 
@@ -35,6 +38,7 @@ class Item(NamedTuple):
     name: str
     id: str
     title: str
+    titles: dict[str, str]
     types: tuple[str, ...]
     state: str
     created_ns: int
@@ -117,11 +121,12 @@ def _item(thing: Thing) -> Item:
     types = td.get("@type", [])
     types = [types] if isinstance(types, str) else types
     properties: dict[str, Any] = td.get("properties", {})
+    titles = td.get("titles") or _NO_TITLES
     searched: Iterable[str] = [
         thing.name,
         thing.id,
         thing.title,
-        *(td.get("titles") or {}).values(),
+        *titles.values(),
         td.get("description", ""),
         *types,
     ]
@@ -129,6 +134,7 @@ def _item(thing: Thing) -> Item:
         name=thing.name,
         id=thing.id,
         title=thing.title,
+        titles=titles,
         types=tuple(types),
         state=thing.state,
         created_ns=thing.created_ns,
@@ -148,4 +154,7 @@ def _main(properties: dict[str, Any]) -> tuple[MainProperty, ...]:
         return 0 if number and affordance.get("unit") else 1 if number else 2
 
     best = sorted(properties.items(), key=lambda one: rank(one[1]))[:3]
-    return tuple(MainProperty(name, str(one.get("title") or name), str(one.get("unit") or "")) for name, one in best)
+    return tuple(
+        MainProperty(name, str(one.get("title") or name), one.get("titles") or _NO_TITLES, str(one.get("unit") or ""))
+        for name, one in best
+    )

@@ -1,4 +1,4 @@
-"""`/api/things`: things as people look through them, and their adoption."""
+"""`/api/things`: things as people look through them; adding one by its name, and adopting one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from litestar import Request, get, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from allthings.things.errors import BadInputError
+from allthings.things.names import THING_NAME_MAX
 from allthings.things.times import format_time
 from allthings.twin.activity import ThingState
 from allthings.web import settings
@@ -25,18 +26,19 @@ from allthings.web.services import Given, Services
 Sort = Literal["title", "name", "seen", "created"]
 
 
-class Main(msgspec.Struct):
-    """The newest value of the property that stands for the thing."""
+class Main(msgspec.Struct, omit_defaults=True):
+    """The newest value of the property that stands for the thing. `titles` are those of the description."""
 
     property: str
     title: str
     unit: str
     value: Any
     time: str
+    titles: dict[str, str] = {}
 
 
-class ThingRow(msgspec.Struct):
-    """A thing in the list. `seen` is when it was last heard of."""
+class ThingRow(msgspec.Struct, omit_defaults=True):
+    """A thing in the list. `seen` is when it was last heard of; `titles` are those of the description, by language."""
 
     thing: str
     id: str
@@ -47,6 +49,7 @@ class ThingRow(msgspec.Struct):
     seen: str | None
     properties: int
     main: Main | None
+    titles: dict[str, str] = {}
 
 
 class ThingPage(msgspec.Struct):
@@ -55,6 +58,13 @@ class ThingPage(msgspec.Struct):
     things: list[ThingRow]
     total: int
     next: str | None
+
+
+class NewThing(msgspec.Struct, forbid_unknown_fields=True):
+    """A thing of which nothing more is known yet. The title is its name when none is given."""
+
+    thing: Annotated[str, msgspec.Meta(min_length=1, max_length=THING_NAME_MAX)]
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
 
 
 class Adoption(msgspec.Struct, forbid_unknown_fields=True):
@@ -167,7 +177,7 @@ def _rows(services: Services, items: list[Item]) -> list[ThingRow]:
         newest = ((main, values.get((item.name, main.name))) for main in item.main)
         main = next(
             (
-                Main(one.name, one.title, one.unit, value.value, format_time(value.time_ns))
+                Main(one.name, one.title, one.unit, value.value, format_time(value.time_ns), one.titles)
                 for one, value in newest
                 if value is not None
             ),
@@ -184,6 +194,7 @@ def _rows(services: Services, items: list[Item]) -> list[ThingRow]:
                 seen=format_time(state.last_received_ns) if state else None,
                 properties=item.properties,
                 main=main,
+                titles=item.titles,
             )
         )
     return rows
@@ -204,6 +215,25 @@ def _place(token: str | None) -> tuple[Any, str] | None:
 
 
 @post(
+    "/api/things",
+    status_code=201,
+    summary="Add a thing by its name",
+    tags=["things"],
+    opt=describe(
+        example=_ROW | {"state": "adopted", "online": False, "seen": None, "properties": 0, "main": None},
+        request_example={"thing": "pump-7", "title": "Pump 7"},
+    ),
+)
+async def add(request: Request[Any, Any, Any], services: Given, data: JSONBody[NewThing]) -> ThingRow:
+    """So that its device can be given a token. Its properties come with its first message; a whole Thing Description
+    is added at `/things`. A discovered thing of this name is adopted."""
+    td = {"title": data.title or data.thing}
+    added = await services.pools.registry.run(services.registry.things.create, td, services.clock(), data.thing)
+    snapshot = await request.app.state.catalogue.snapshot()
+    return _rows(services, [snapshot.items[added.name]])[0]
+
+
+@post(
     "/api/things/{thing:str}/adopt",
     status_code=200,
     summary="Adopt a discovered thing",
@@ -221,4 +251,4 @@ async def adopt(
     return _rows(services, [snapshot.items[adopted.name]])[0]
 
 
-HANDLERS = [list_things, adopt]
+HANDLERS = [list_things, add, adopt]
