@@ -197,9 +197,62 @@ async def test_who_may_do_what_is_changed(open_page: OpenPage, console: Console)
     await dialog.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("row").filter(has_text="thing:boiler")).to_contain_text("50")
     await page.get_by_role("button", name="Audit list", exact=True).click()
-    await expect(page.get_by_role("listitem").filter(has_text="quota-set").first).to_contain_text("thing:boiler")
+    await expect(page.get_by_role("listitem").filter(has_text="Quota set").first).to_contain_text("thing:boiler")
     console.api.delete("/api/access/quotas/thing:boiler").raise_for_status()
     console.api.delete("/api/users/vera").raise_for_status()
+
+
+async def test_rules_that_are_alike_are_listed_and_removed_one_by_one(open_page: OpenPage, console: Console) -> None:
+    rule = {"subject": "devices", "filter": "twice/#", "publish": False, "subscribe": True, "note": ""}
+    for _ in range(2):
+        console.api.post("/api/access/rules", json=rule).raise_for_status()
+    page = await open_page("/console/access")
+    rows = page.get_by_role("row").filter(has_text="twice/#")
+    for left in (2, 1):
+        await expect(rows).to_have_count(left)
+        await rows.first.get_by_role("button", name="Remove").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    await expect(rows).to_have_count(0)
+
+
+async def test_a_dialog_says_what_was_refused(open_page: OpenPage, console: Console) -> None:
+    page = await open_page("/console/access")
+    await page.get_by_role("button", name="Add rule").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Who").fill("thing:boiler")
+    await dialog.get_by_label("Topic filter").fill("a/#/b")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("#")
+    await dialog.get_by_role("button", name="Cancel").click()
+    await page.get_by_role("button", name="Add rule").click()
+    await expect(dialog.get_by_label("Topic filter")).to_have_value("")
+    await expect(dialog.get_by_role("alert")).to_have_count(0)
+
+
+async def test_viewers_are_offered_nothing_that_they_may_not_do(open_page: OpenPage, console: Console) -> None:
+    viewer = {"user": "victor", "role": "viewer", "tenant": "main", "password": "long enough"}
+    console.api.post("/api/users", json=viewer).raise_for_status()
+    page = await open_page("/console/login", login=False)
+    await page.get_by_label("User").fill("victor")
+    await page.get_by_label("Password").fill("long enough")
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    for path, button in (
+        ("/console/things", "Add thing"),
+        ("/console/things/boiler", "Rename"),
+        ("/console/things/boiler", "Remove"),
+        ("/console/things/boiler?tab=connect", "Create token"),
+        ("/console/rejects", "Replay all"),
+        ("/console/settings", "Create token"),
+    ):
+        await page.goto(path)
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        await expect(page.locator("[aria-busy=true]")).to_have_count(0)
+        await expect(page.get_by_role("button", name=button)).to_have_count(0)
+    await page.goto("/console/clients")
+    await expect(page.get_by_role("link", name="Explorer")).to_be_visible()
+    await expect(page.get_by_role("link", name="Access")).to_have_count(0)
+    console.api.delete("/api/users/victor").raise_for_status()
 
 
 async def test_a_thing_is_made_strict(open_page: OpenPage, console: Console) -> None:

@@ -23,6 +23,46 @@ async def test_the_overview_is_live(open_page: OpenPage, console: Console) -> No
     await expect(feed.get_by_text("61.25")).to_be_visible()
 
 
+async def test_the_overview_calls_things_by_their_titles(open_page: OpenPage, console: Console) -> None:
+    page = await open_page("/")
+    feed = page.get_by_role("region", name="Newest values")
+    await expect(feed.get_by_text("live", exact=True)).to_be_visible()
+    await asyncio.to_thread(console.publish, "boiler", b'{"temperature": 48.75}')
+    row = feed.get_by_role("listitem").filter(has_text="48.75")
+    await expect(row).to_contain_text("Boiler in the cellar")
+    await expect(row).to_contain_text("°C")
+
+
+async def test_a_thing_is_added_and_its_device_given_a_token(open_page: OpenPage, console: Console) -> None:
+    page = await open_page("/console/things")
+    await page.get_by_role("button", name="Add thing").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Name, as in its topics").fill("boiler")
+    await dialog.get_by_role("button", name="Add thing").click()
+    await expect(dialog.get_by_role("alert")).to_have_text("There is a thing boiler already.")
+    await dialog.get_by_label("Name, as in its topics").fill("added-1")
+    await dialog.get_by_label("Title").fill("Added first")
+    await dialog.get_by_role("button", name="Add thing").click()
+    await expect(page).to_have_url(f"{console.url}/console/things/added-1?tab=connect")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Added first")
+    await page.get_by_role("button", name="Create token").click()
+    token = await page.locator(".once pre").text_content()
+    await asyncio.to_thread(console.publish, "added-1", b'{"level": 7}', token=token)
+    await page.get_by_role("button", name="Data", exact=True).click()
+    await expect(page.get_by_role("button", name="level 7")).to_be_visible()
+    console.api.delete("/things/added-1").raise_for_status()
+
+
+async def test_search_results_fit_a_phone(open_page: OpenPage) -> None:
+    page = await open_page("/", width=390)
+    await page.get_by_role("combobox").fill("boiler")
+    await expect(page.get_by_role("option")).to_have_count(1)
+    box = await page.get_by_role("listbox").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+
+
 async def test_things_are_searched_filtered_and_opened(open_page: OpenPage, console: Console) -> None:
     page = await open_page("/console/things")
     await expect(page.get_by_role("link", name="Boiler in the cellar")).to_be_visible()

@@ -11,6 +11,7 @@ import type {
   Status,
   ThingDescription,
   ThingPage,
+  ThingSummary,
   Token,
 } from "./types";
 
@@ -25,6 +26,8 @@ export class ApiError extends Error {
     super(detail || title);
   }
 }
+
+const PASSWORD_PATHS = new Set(["/api/login", "/api/me/password"]);
 
 let onUnauthorized: () => void = () => {};
 
@@ -84,7 +87,8 @@ export async function request<T>(
   }
   if (!response.ok) {
     const problem = await problemOf(response);
-    if (response.status === 401 && path !== "/api/login") onUnauthorized();
+    // There it is about the password in the request, not about the session.
+    if (response.status === 401 && !PASSWORD_PATHS.has(path)) onUnauthorized();
     throw problem;
   }
   const text = await response.text();
@@ -138,6 +142,8 @@ export function historyAddress(query: HistoryRequest): string {
 export const api = {
   me: () => request<Me>("GET", "/api/me"),
   login: (user: string, password: string) => request<void>("POST", "/api/login", { user, password }),
+  changePassword: (old: string, fresh: string) =>
+    request<void>("PUT", "/api/me/password", { old, new: fresh }),
   logout: () => request<void>("POST", "/api/logout"),
   status: (signal?: AbortSignal) => request<Status>("GET", "/api/status", undefined, signal),
 
@@ -147,6 +153,8 @@ export const api = {
     request<ThingDescription>("GET", directoryPath(id), undefined, signal),
   setStrict: (id: string, strict: boolean) =>
     request<ThingDescription>("PATCH", directoryPath(id), { "allthings:strict": strict || null }),
+  add: (thing: string, title: string) =>
+    request<ThingSummary>("POST", "/api/things", title ? { thing, title } : { thing }),
   rename: (id: string, title: string) => request<ThingDescription>("PATCH", directoryPath(id), { title }),
   remove: (id: string) => request<void>("DELETE", directoryPath(id)),
   adopt: (id: string, title?: string) =>

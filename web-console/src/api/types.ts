@@ -31,6 +31,7 @@ export interface MainValue {
   unit: string;
   value: Value;
   time: string;
+  titles?: MultiLanguage;
 }
 
 export interface ThingSummary {
@@ -43,6 +44,7 @@ export interface ThingSummary {
   seen: string | null;
   properties: number;
   main: MainValue | null;
+  titles?: MultiLanguage;
 }
 
 export interface ThingPage {

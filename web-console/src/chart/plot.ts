@@ -24,7 +24,9 @@ export interface Look {
 }
 
 const BAND_ALPHA = 0.16;
-const AXIS_PAD_PX = 14;
+const AXIS_PAD_PX = 12;
+/** Beside the plot; a second axis takes more. */
+const RIGHT_PAD_PX = 14;
 /** The default range of an axis has no room of its own; this share of the values' span is added. */
 const RANGE_PAD = 0.08;
 /** Columns of one line: value, low, high. */
@@ -57,6 +59,18 @@ function bandsOf(lines: readonly Line[]): uPlot.Band[] {
   });
 }
 
+/** How wide the widest of some labels is, in CSS pixels: the font is set without the screen's factor. */
+function widthPx(plot: uPlot, look: Look, labels: readonly string[]): number {
+  plot.ctx.font = look.font;
+  return Math.max(0, ...labels.map((text) => plot.ctx.measureText(text).width));
+}
+
+/** Whether the right edge leaves a time's label whole. */
+function hasRoom(plot: uPlot, look: Look, split: number, text: string): boolean {
+  const edge = plot.bbox.width / devicePixelRatio + RIGHT_PAD_PX;
+  return plot.valToPos(split, "x") + widthPx(plot, look, text.split("\n")) / 2 <= edge;
+}
+
 function timeAxis(look: Look): uPlot.Axis {
   return {
     stroke: look.text,
@@ -66,13 +80,16 @@ function timeAxis(look: Look): uPlot.Axis {
     size: look.compact ? 26 : 42,
     gap: 6,
     space: look.compact ? 70 : 80,
-    values: (_, splits, __, ___, step) => {
+    values: (plot, splits, _, __, step) => {
       let day = "";
       return splits.map((split) => {
         const today = new Date(split * 1000).toDateString();
         const withDate = !look.compact && today !== day;
+        const text = formatTick(split * 1000, step, look.locale, withDate);
+        // A label that the right edge would cut in two is left out; the next one has the date then.
+        if (!hasRoom(plot, look, split, text)) return "";
         day = today;
-        return formatTick(split * 1000, step, look.locale, withDate);
+        return text;
       });
     },
   };
@@ -97,11 +114,7 @@ function valueAxes(lines: readonly Line[], look: Look): uPlot.Axis[] {
     // Without data there is nothing that a figure would say.
     values: (plot, splits) =>
       plot.data[0].length ? splits.map((split) => formatNumber(split, look.locale)) : splits.map(() => ""),
-    size: (plot, values) => {
-      plot.ctx.font = look.font;
-      const widest = Math.max(0, ...(values ?? []).map((text) => plot.ctx.measureText(text).width));
-      return Math.ceil(widest / devicePixelRatio) + AXIS_PAD_PX;
-    },
+    size: (plot, values) => Math.ceil(widthPx(plot, look, values ?? [])) + AXIS_PAD_PX,
   }));
 }
 
@@ -124,7 +137,7 @@ export function plotOptions(
   return {
     ...size,
     legend: { show: false },
-    padding: [10, look.compact ? 8 : 14, 0, 0],
+    padding: [10, RIGHT_PAD_PX, 0, 0],
     scales,
     series: [{}, ...seriesOf(lines)],
     bands: bandsOf(lines),

@@ -26,16 +26,29 @@ export class ChartView {
   follow = $state(true);
   preset = $state<Preset | null>(null);
 
+  /** Nobody has chosen a stretch yet. */
+  untouched = true;
+
   readonly span = $derived(this.to - this.from);
 
   constructor(private readonly now: () => number) {
     this.choose("24h");
+    this.untouched = true;
+  }
+
+  /**
+   * A day in which a thing has sent for minutes only would be a stroke at the right edge: until somebody chooses,
+   * the shortest preset is shown that holds all there is.
+   */
+  fit(firstMs: number): void {
+    if (this.untouched && this.preset === "24h" && this.now() - firstMs < PRESETS["1h"]) this.choose("1h");
   }
 
   /** Show a preset up to now. For "all" the caller says when the first reading was. */
   choose(preset: Preset, firstMs?: number): void {
     const now = this.now();
     const span = preset === "all" ? Math.max(now - (firstMs ?? now), 60_000) * 1.01 : PRESETS[preset];
+    this.untouched = false;
     this.preset = preset;
     this.follow = true;
     this.to = now;
@@ -49,6 +62,7 @@ export class ChartView {
     let to = middle + span / 2;
     const edge = now + span * AHEAD;
     if (to > edge) to = edge;
+    this.untouched = false;
     this.preset = null;
     this.follow = to >= now;
     this.from = to - span;

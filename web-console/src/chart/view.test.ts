@@ -24,6 +24,21 @@ test("does not move for less than a pixel", () => {
   expect(shown.to).toBe(NOW);
 });
 
+test("begins closer where all there is came within the last hour", () => {
+  const { view: shown } = view();
+  shown.fit(NOW - 2 * PRESETS["1h"]);
+  expect(shown.preset).toBe("24h");
+  shown.fit(NOW - 600_000);
+  expect(shown.preset).toBe("1h");
+});
+
+test("a stretch that a person chose stays", () => {
+  const { view: shown } = view();
+  shown.choose("24h");
+  shown.fit(NOW - 600_000);
+  expect(shown.preset).toBe("24h");
+});
+
 test("stays where a person moved it", () => {
   const { view: shown, pass } = view();
   shown.pan(-3_600_000);

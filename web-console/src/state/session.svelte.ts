@@ -14,6 +14,11 @@ class Session {
   /** The last visit was somebody's: the page may be laid out before the platform has said so again. */
   readonly expected = stored("session") === "yes";
 
+  /** Viewers only look. */
+  get mayChange(): boolean {
+    return this.me !== null && this.me.role !== "viewer";
+  }
+
   async load(): Promise<void> {
     whenUnauthorized(() => this.toLogin());
     try {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { asHex, asText, payloadBytes } from "./payload";
+import { asHex, asText, payloadBytes, preview } from "./payload";
 
 test("text is shown as text", () => {
   const bytes = payloadBytes({ payload: '{"a": "温度"}' });
@@ -21,4 +21,9 @@ test("the full form has sixteen bytes a row", () => {
 test("control characters are no text", () => {
   expect(asText(new Uint8Array([65, 1, 66]))).toBeNull();
   expect(asText(new Uint8Array([65, 9, 10, 66]))).toBe("A\t\nB");
+});
+
+test("a preview is text even where it cuts a character in two", () => {
+  expect(preview(new TextEncoder().encode("温".repeat(1000)))).toBe("温".repeat(133));
+  expect(preview(new Uint8Array([0, 255, 16]))).toBe("00 ff 10");
 });

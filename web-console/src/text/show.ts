@@ -1,12 +1,16 @@
 /** Formatting in the viewer's chosen language, for use in components. */
 
-import type { Value } from "../api/types";
+import type { MultiLanguage, Value } from "../api/types";
 import { clock } from "../state/clock.svelte";
 import { preferences } from "../state/preferences.svelte";
 import * as format from "./format";
+import { localized } from "./localized";
 import { t } from "./messages.svelte";
 
 export const show = {
+  /** What a thing or a property is called, in the viewer's language where its description has that. */
+  title: (named: { title: string; titles?: MultiLanguage }) =>
+    localized(named.title, named.titles, preferences.language),
   number: (value: number) => format.formatNumber(value, preferences.locale),
   count: (value: number) => format.formatCount(value, preferences.locale),
   compact: (value: number) => format.formatCompact(value, preferences.locale),

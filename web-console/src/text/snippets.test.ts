@@ -39,5 +39,5 @@ test("without authentication no credentials are shown", () => {
 test("the Python lines are Python", () => {
   const text = pythonLines(snippet);
   expect(text).toContain('client.username_pw_set("pump-7", "it\'s")');
-  expect(text).toContain('json.dumps({"pressure": 2.5, "on": True, "note": None}), qos=1)');
+  expect(text).toContain('reading = {"pressure": 2.5, "on": True, "note": None}');
 });

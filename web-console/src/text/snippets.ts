@@ -68,7 +68,8 @@ export function pythonLines({ host, port, thing, token, payload }: Snippet): str
   lines.push(
     `client.connect(${JSON.stringify(host)}, ${port})`,
     "client.loop_start()",
-    `message = client.publish(${JSON.stringify(`things/${thing}/properties`)}, json.dumps(${python(payload)}), qos=1)`,
+    `reading = ${python(payload)}`,
+    `message = client.publish(${JSON.stringify(`things/${thing}/properties`)}, json.dumps(reading), qos=1)`,
     "message.wait_for_publish()",
     "client.disconnect()",
   );

@@ -1,11 +1,10 @@
 /** A short list that is shown whole and changed by dialogs: load, do, load again. */
 
-import { errorText, toasts } from "../toasts.svelte";
+import { errorText } from "../toasts.svelte";
 
 export class Editing<T> {
   rows = $state.raw<T[] | null>(null);
   error = $state("");
-  busy = $state(false);
 
   constructor(private readonly fetch: () => Promise<T[]>) {
     void this.load();
@@ -20,18 +19,9 @@ export class Editing<T> {
     }
   }
 
-  /** Do something to the list; whether it was done. */
-  async act(action: () => Promise<unknown>): Promise<boolean> {
-    this.busy = true;
-    try {
-      await action();
-      await this.load();
-      return true;
-    } catch (error) {
-      toasts.fail(error);
-      return false;
-    } finally {
-      this.busy = false;
-    }
+  /** Change the list. Throws what was said against it. */
+  async change(action: () => Promise<unknown>): Promise<void> {
+    await action();
+    await this.load();
   }
 }
