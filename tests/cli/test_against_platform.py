@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -31,6 +32,11 @@ class Commands:
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
 
+    def environment(self) -> dict[str, str]:
+        """A user's, without settings of whoever runs the tests."""
+        found = {"ALLTHINGS_URL": self.platform.http, "PATH": "/usr/bin:/bin", "HOME": str(self.platform.data)}
+        return {**found, "PYTHONPATH": os.pathsep.join(sys.path)}
+
     def run(self, *arguments: str, status: int = 0, **more: Any) -> str:
         result = subprocess.run(
             [sys.executable, "-c", "from allthings.cli import main; main()", *arguments],
@@ -38,7 +44,7 @@ class Commands:
             text=True,
             timeout=90,
             check=False,
-            env={"ALLTHINGS_URL": self.platform.http, "PATH": "/usr/bin:/bin", "HOME": str(self.platform.data)},
+            env=self.environment(),
             **more,
         )
         assert result.returncode == status, result.stderr
@@ -103,7 +109,7 @@ def test_a_replayed_recording_is_a_live_device_that_can_be_adopted(commands: Com
     with subprocess.Popen(
         [sys.executable, "-c", "from allthings.cli import main; main()", "watch", "fan", "--json", "--count", "20"],
         stdout=subprocess.PIPE,
-        env={"ALLTHINGS_URL": commands.platform.http},
+        env=commands.environment(),
     ) as watching:
         replayed = commands.json("replay", str(tmp_path / "fan.csv"), "--speed", "10")
         assert replayed["messages"] == 20
@@ -191,3 +197,49 @@ def test_a_bridge_is_added_listed_and_removed(commands: Commands) -> None:
     commands.run("bridge", "add", "empty", "mqtt://127.0.0.1:1", status=2)
     commands.run("bridge", "remove", "nowhere", "--yes")
     assert commands.json("bridge", "list")["bridges"] == []
+
+
+def test_access_rules_are_added_tried_listed_and_removed(commands: Commands) -> None:
+    made = commands.json("access", "add", "thing:fridge", "kitchen/{thing}/#", "--publish", "--note", "the new fridge")
+    assert (made["publish"], made["subscribe"], made["note"]) == (True, False, "the new fridge")
+    assert made["id"] in commands.run("access", "list")
+    assert made in commands.json("access", "list")["rules"]
+    commands.run("things", "add", "-", input='{"title": "Fridge", "id": "urn:allthings:fridge"}')
+    allowed = commands.json("access", "check", "kitchen/fridge/door", "--thing", "fridge")
+    assert allowed == {"publish": made["id"], "subscribe": None}
+    assert "no" in commands.run("access", "check", "kitchen/fridge/door")
+    assert commands.json("access", "remove", made["id"], "--yes") == {"removed": [made["id"]]}
+    assert "error: " in commands.run("access", "remove", made["id"], "--yes", status=1)
+    assert "error: " in commands.run("access", "add", "nobody", "x", "--publish", status=1)
+
+
+def test_users_are_added_changed_and_removed(commands: Commands) -> None:
+    password = ("--password", "correct horse")
+    assert "added ada: operator, tenant main" in commands.run("users", "add", "ada", "--role", "operator", *password)
+    changed = commands.json("users", "change", "ada", "--role", "viewer", "--tenant", "west")
+    assert changed == {"user": "ada", "role": "viewer", "tenant": "west"}
+    assert changed in commands.json("users", "list")["users"]
+    assert "ada" in commands.run("users", "list")
+    assert "new password" in commands.run("users", "password", "ada", "--password", "staple battery")
+    assert "error: " in commands.run("users", "password", "ada", "--password", "short", status=1)
+    assert "removed ada" in commands.run("users", "remove", "ada", "--yes")
+    assert "error: " in commands.run("users", "remove", "ada", "--yes", status=1)
+
+
+def test_quotas_are_set_listed_and_removed(commands: Commands) -> None:
+    assert "any bytes/s" in commands.run("quotas", "set", "thing:pump", "--messages", "100")
+    set_ = commands.json("quotas", "set", "thing:pump", "--bytes", "1000.5", "--over", "refuse")
+    assert set_ == {"scope": "thing:pump", "messages_s": None, "bytes_s": 1000.5, "over": "refuse"}
+    assert commands.json("quotas", "list") == {"quotas": [set_]}
+    assert "1000.5" in commands.run("quotas", "list")
+    assert commands.json("quotas", "remove", "thing:pump", "--yes") == {"removed": ["thing:pump"]}
+    assert "error: " in commands.run("quotas", "set", "nobody", status=1)
+
+
+def test_the_audit_list_has_what_was_changed(commands: Commands) -> None:
+    for _ in range(2):
+        commands.run("quotas", "set", "tenant:audited", "--messages", "1")
+    found = commands.json("audit", "--area", "change", "--kind", "quota-set", "--limit", "2")["entries"]
+    assert [entry["what"] for entry in found] == ["tenant:audited: 1 messages/s, any bytes/s, slow"] * 2
+    assert commands.json("audit", "--who", "nobody") == {"entries": []}
+    assert "quota-set" in commands.run("audit", "--limit", "1")

@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from allthings.cli import create
+from allthings.cli.errors import UnreachableError
 
 RUNNER = CliRunner()
 APP = create()
@@ -38,7 +39,19 @@ def test_help_has_an_example_and_machine_output(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["history"], ["no-such-command"], ["query", "x", "--format", "xml"], ["watch", "--nonsense"]]
+    "arguments",
+    [
+        ["history"],
+        ["no-such-command"],
+        ["query", "x", "--format", "xml"],
+        ["watch", "--nonsense"],
+        ["access", "add", "devices", "firmware/#"],
+        ["access", "check", "x", "--thing", "pump", "--user", "ada"],
+        ["users", "add", "ada", "--role", "king"],
+        ["users", "change", "ada"],
+        ["quotas", "set", "client", "--over", "never"],
+        ["audit", "--area", "nowhere"],
+    ],
 )
 def test_misuse_is_status_2(arguments: list[str]) -> None:
     assert RUNNER.invoke(APP, arguments).exit_code == 2
@@ -54,6 +67,10 @@ def test_misuse_is_status_2(arguments: list[str]) -> None:
         ["query", "SELECT 1"],
         ["watch", "--json"],
         ["bench"],
+        ["access", "list"],
+        ["users", "remove", "x", "--yes"],
+        ["quotas", "set", "client"],
+        ["audit"],
     ],
 )
 def test_a_platform_that_is_down_is_status_1_and_one_line(arguments: list[str]) -> None:
@@ -79,10 +96,20 @@ def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:
     assert result.stdout == "[]\n"
 
 
-def test_removing_asks_first() -> None:
-    result = RUNNER.invoke(APP, ["things", "remove", "pump", "--url", "http://127.0.0.1:9"], input="n\n")
+@pytest.mark.parametrize("group", ["things", "access", "users", "quotas", "bridge"])
+def test_removing_asks_first(group: str) -> None:
+    result = RUNNER.invoke(APP, [group, "remove", "pump", "--json", "--url", "http://127.0.0.1:9"], input="n\n")
     assert result.exit_code == 1
-    assert "Remove pump?" in result.output
+    assert "Remove pump?" in result.stderr
+    assert "Remove" not in result.stdout
+
+
+def test_a_password_is_asked_for_twice_and_not_on_standard_output() -> None:
+    arguments = ["users", "add", "ada", "--json", "--url", "http://127.0.0.1:9"]
+    result = RUNNER.invoke(APP, arguments, input="correct horse\nwrong horse\ncorrect horse\ncorrect horse\n")
+    assert result.stdout.strip() == ""
+    assert result.stderr.count("New password of ada") == 2
+    assert isinstance(result.exception, UnreachableError)
 
 
 def test_version_names_the_parts() -> None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from allthings.cli.options import DEFAULT_URL, Json, Token, Url
+from allthings.cli.options import DEFAULT_URL, Json, Token, Url, Yes
+from allthings.cli.removal import remove
 
 Maps = list[str] | None
 _YES_NO = {"yes": True, "no": False}
@@ -82,7 +83,7 @@ def add_bridge(
 
 def remove_bridges(
     names: Annotated[list[str], typer.Argument(help="Their names.", show_default=False)],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -91,18 +92,7 @@ def remove_bridges(
 
     Example: allthings bridge remove cloud --yes
     """
-    from allthings.cli.client import Client, thing_path
-    from allthings.cli.output import write_json, write_line
-
-    if not yes:
-        typer.confirm(f"Remove {', '.join(names)}?", abort=True)
-    with Client(url, token) as client:
-        for name in names:
-            client.request("DELETE", thing_path(name, root="/api/bridges"))
-            if not as_json:
-                write_line(f"removed {name}")
-    if as_json:
-        write_json({"removed": names})
+    remove(names, "/api/bridges", yes=yes, as_json=as_json, url=url, token=token)
 
 
 def parse_map(direction: str, text: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import httpx
 
 from allthings.cli.errors import ProblemError, UnreachableError
 
+#: What all lists give at once.
+_PAGE: Final = 500
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
 
 Params = Mapping[str, str | int | float | bool | list[str] | None]
@@ -46,6 +48,17 @@ class Client:
     def get(self, path: str, params: Params | None = None) -> Any:
         """The decoded JSON of a GET."""
         return self.request("GET", path, params=params).json()
+
+    def pages(self, path: str, member: str, params: Params, limit: int) -> tuple[list[dict[str, Any]], Any]:
+        """Up to `limit` of what a list has in `member`, page by page; and the last page."""
+        found: list[dict[str, Any]] = []
+        after: str | None = None
+        while True:
+            page = self.get(path, {**params, "limit": min(limit - len(found), _PAGE), "next": after})
+            found += page[member]
+            after = page["next"]
+            if not after or len(found) >= limit:
+                return found, page
 
     def request(
         self,

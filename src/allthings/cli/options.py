@@ -20,6 +20,7 @@ Token: TypeAlias = Annotated[
     ),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Machine output: JSON on standard output.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 From: TypeAlias = Annotated[
     str,
     typer.Option("--from", metavar="TIME", help="Start: RFC 3339, or an age such as 90s, 30m, 24h, 7d, 1y."),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from allthings.cli.options import DEFAULT_URL, Json, Token, Url
+from allthings.cli.options import DEFAULT_URL, Json, Token, Url, Yes
+from allthings.cli.removal import remove
 
 Thing = Annotated[str, typer.Argument(help="The thing's name or id.", show_default=False)]
 
@@ -27,16 +28,9 @@ def list_things(
     from allthings.cli.output import remark, show, write_json, write_table
     from allthings.things.units import unit_symbol
 
-    found: list[dict[str, Any]] = []
-    after: str | None = None
+    params = {"search": search or None, "state": state or None}
     with Client(url, token) as client:
-        while True:
-            params = {"search": search or None, "state": state or None, "limit": min(limit - len(found), 500)}
-            page = client.get("/api/things", {**params, "next": after})
-            found += page["things"]
-            after = page["next"]
-            if not after or len(found) >= limit:
-                break
+        found, page = client.pages("/api/things", "things", params, limit)
     if as_json:
         write_json({"things": found, "total": page["total"]})
         return
@@ -121,7 +115,7 @@ def add_thing(
 
 def remove_things(
     things: Annotated[list[str], typer.Argument(help="Names or ids.", show_default=False)],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -130,18 +124,7 @@ def remove_things(
 
     Example: allthings things remove old-pump --yes
     """
-    from allthings.cli.client import Client, thing_path
-    from allthings.cli.output import write_json, write_line
-
-    if not yes:
-        typer.confirm(f"Remove {', '.join(things)}?", abort=True)
-    with Client(url, token) as client:
-        for thing in things:
-            client.request("DELETE", thing_path(thing))
-            if not as_json:
-                write_line(f"removed {thing}")
-    if as_json:
-        write_json({"removed": things})
+    remove(things, "/things", yes=yes, as_json=as_json, url=url, token=token)
 
 
 def adopt_thing(
