@@ -85,6 +85,7 @@ async def test_what_is_no_mqtt_is_sent_away_by_its_first_byte(gateway: Gateway) 
         pytest.param("10 10 00 04 4d 51 54 54 05 02 00 3c 02 7f 00 00 01 61", "81", id="unknown property (2.2.2.2)"),
         pytest.param("10 11 00 04 4d 51 54 54 05 02 00 3c 03 21 00 00 00 01 61", "82", id="receive maximum 0"),
         pytest.param("10 14 00 04 4d 51 54 54 05 06 00 3c 00 00 01 61 00 00 01 23 00 00", "90", id="will to #"),
+        pytest.param("10 0e 00 04 58 51 54 54 05 02 00 3c 00 00 01 61", None, id="another protocol (3.1.2-1)"),
         pytest.param("11 0e 00 04 4d 51 54 54 05 02 00 3c 00 00 01 61", None, id="no CONNECT: flags (2.1.3-1)"),
         pytest.param("10 0d 00 04 4d 51 54 54 04 03 00 3c 00 01 61", None, id="3.1.1: reserved flag (3.1.2-3)"),
         pytest.param("10 11 00 04 4d 51 54 54 04 06 00 3c 00 01 61 00 00 00 00", None, id="3.1.1: empty will topic"),

@@ -20,8 +20,6 @@ from allthings.mqtt.versions import V3, V5, Version
         ("MQTT", 99, b"\3\x21\0\1", V5, "2003008400"),
         ("MQTT", 99, b"", V3, "20020001"),
         ("MQTT", 0x84, b"", V3, "20020001"),  # a bridge of mosquitto, which then tries 4
-        ("HTTP", 4, b"", V3, "20020001"),
-        ("HTTP", 5, b"\0", V3, "20020001"),
     ],
 )
 def test_another_version_is_answered_as_it_is_laid_out(

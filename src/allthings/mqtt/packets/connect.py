@@ -16,6 +16,8 @@ from allthings.mqtt.versions import V3, V5, Version
 from allthings.mqtt.wire import Reader, encode_binary, encode_integer, encode_string
 
 _PROTOCOL_NAME: Final = "MQTT"
+#: What MQTT 3.1 calls itself.
+_PROTOCOL_NAME_3_1: Final = "MQIsdp"
 #: How a body begins: the protocol's name and version.
 _BEGINNINGS: Final = {encode_string(_PROTOCOL_NAME, "") + bytes((version,)): version for version in Version}
 _BEGINNING_BYTES: Final = 7
@@ -80,14 +82,16 @@ def decode_connect(flags: int, body: bytes, version: Version) -> Connect:
     """`version` is not asked: CONNECT says its own. Raises UnsupportedVersionError for another protocol."""
     known = _BEGINNINGS.get(body[:_BEGINNING_BYTES])
     if known is None:
-        raise _unsupported(body)
+        raise _unknown(body)
     return _read(Reader(body, "CONNECT", _BEGINNING_BYTES), known)
 
 
-def _unsupported(body: bytes) -> UnsupportedVersionError:
-    """The answer to a version after 5 is laid out like the question."""
+def _unknown(body: bytes) -> RemoteError:
+    """Another version of MQTT is told so: one after 5 in the layout of its question. Another protocol is no packet."""
     reader = Reader(body, "CONNECT")
     name, number = reader.string("the protocol name"), reader.byte("the protocol version")
+    if name not in (_PROTOCOL_NAME, _PROTOCOL_NAME_3_1):
+        return MalformedPacketError(f"CONNECT asks for the protocol {name[:32]!r}, not MQTT", "MQTT-3.1.2-1")
     answer_version = V3
     # Bit 7 marks the bridges of mosquitto, which are 3.1 or 3.1.1 inside and retry without it after code 1.
     if name == _PROTOCOL_NAME and V5 < number < 0x80:
