@@ -116,7 +116,7 @@ ACTIONS = st.lists(
     actions=ACTIONS,
     bounds=st.lists(st.sampled_from(TIMES), max_size=2),
     everies=st.tuples(st.sampled_from(ALL), st.sampled_from(ALL)),
-    listed=st.sampled_from([0, 2_000]),
+    stretches=st.sampled_from([1, 16]),
 )
 @example(
     # Late readings in several minutes that have some already.
@@ -126,17 +126,17 @@ ACTIONS = st.lists(
     ],
     bounds=[],
     everies=(MINUTE, DAY),
-    listed=2_000,
+    stretches=16,
 )
 def test_rollups_equal_readings(
-    history: History, actions: list[tuple[Any, ...]], bounds: list[int], everies: tuple[int | None, ...], listed: int
+    history: History, actions: list[tuple[Any, ...]], bounds: list[int], everies: tuple[int | None, ...], stretches: int
 ) -> None:
     """After any mix of inserts, replays and rollups, each form of a question has the model's answer.
 
-    Whether dirty buckets are listed, or too many for that.
+    Whether dirty buckets are told as many stretches of time or as one.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("allthings.historian.settings.DIRTY_LISTED_MAX", listed)
+        patch.setattr("allthings.historian.settings.DIRTY_STRETCHES_MAX", stretches)
         _act_and_check(history, actions, bounds, everies)
 
 

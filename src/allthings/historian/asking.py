@@ -15,6 +15,7 @@ from allthings.historian.buckets import Dirty, Span
 from allthings.historian.engine import Handles
 from allthings.historian.errors import QueryLimitError
 from allthings.historian.query import HistoryQuery, Series, make_token
+from allthings.historian.stretches import joined
 from allthings.historian.values import value_column
 from allthings.things.times import TIME_NS_MIN
 
@@ -74,7 +75,7 @@ class Asking:
         return list(found)
 
     def dirty(self, keys: list[Key], start_ns: int | None, end_ns: int | None) -> Dirty | None:
-        """The dirty buckets of a span, for `span`; None when a statement had better find them by itself.
+        """The dirty stretches of a span, for `span`; None when a statement has to find its buckets by itself.
 
         Readings that come after this are not seen by a statement that uses it; it answers as of now.
         """
@@ -82,52 +83,51 @@ class Asking:
         positions = dict(self._handles.rows("SELECT what, max(position) FROM progress GROUP BY what"))
         reached = {level: int(positions.get(level.table, 0)) for level in buckets.LEVELS}
         span, parameters = self.span(keys, start_ns, end_ns)
-        starts = ", ".join(
-            f"toUnixTimestamp64Nano({buckets.bucket('time', level.every_ns)})" for level in buckets.LEVELS
+        ends = ", ".join(
+            f"toUnixTimestamp64Nano({end}IfOrNull(time, position > {reached[level]}))"
+            for level in buckets.LEVELS
+            for end in ("min", "max")
         )
+        slot = buckets.bucket("time", _slot_ns(start_ns, end_ns))
         rows = self._handles.rows(
-            f"SELECT thing, property, max(position), {starts} FROM readings "
-            f"WHERE {span.within()} AND position > {min(reached.values())} GROUP BY ALL "
-            f"LIMIT {settings.DIRTY_LISTED_MAX + 1}",
+            f"SELECT {ends} FROM readings WHERE {span.within()} AND position > {min(reached.values())} GROUP BY {slot}",
             parameters,
         )
-        if len(rows) > settings.DIRTY_LISTED_MAX or (rows and self._floors() and self._expired(span, parameters, rows)):
-            return None
-        return {
-            level: frozenset(
-                (thing, name, starts[place]) for thing, name, position, *starts in rows if position > reached[level]
+        dirty = {
+            level: joined(
+                (
+                    (start // level.every_ns * level.every_ns, (end // level.every_ns + 1) * level.every_ns)
+                    for start, end in (row[2 * place : 2 * place + 2] for row in rows)
+                    if start is not None
+                ),
+                settings.DIRTY_STRETCHES_MAX,
             )
             for place, level in enumerate(buckets.LEVELS)
         }
+        return None if rows and self._floors() and self._expired(span, parameters, dirty) else dirty
 
-    def _expired(self, span: Span, parameters: dict[str, Any], rows: list[tuple[Any, ...]]) -> bool:
-        """Whether the source of any of these buckets has expired."""
-        floors = {
-            (thing, name): (raw, minutes)
-            for thing, name, raw, minutes in self._handles.rows(
-                f"SELECT thing, property, raw, minutes FROM floors FINAL WHERE {span.series}", parameters
-            )
-        }
-        for thing, name, _, minute, hour, _ in rows:
-            raw, minutes = floors.get((thing, name), (TIME_NS_MIN, TIME_NS_MIN))
-            if minute < raw or hour < minutes:
-                return True
-        return False
+    def _expired(self, span: Span, parameters: dict[str, Any], dirty: Dirty) -> bool:
+        """Whether the source of any dirty bucket has expired, of any of the series."""
+        floors = ", ".join(f"max({level.source_floor})" for level in buckets.LEVELS if level.source_floor)
+        rows = self._handles.rows(f"SELECT {floors} FROM floors FINAL WHERE {span.series} HAVING count()", parameters)
+        return any(
+            dirty[level][:1] and dirty[level][0][0] < floor
+            for row in rows
+            for level, floor in zip(buckets.LEVELS, row, strict=False)
+        )
 
     def span(
         self, keys: list[Key], start_ns: int | None, end_ns: int | None, dirty: Dirty | None = None
     ) -> tuple[Span, dict[str, Any]]:
         """The span as SQL, and the parameters bound in it."""
-        if len(keys) == 1:
-            thing, name = keys[0]
-            condition, parameters = "thing = {thing:String} AND property = {property:String}", dict[str, Any]()
-            parameters.update(thing=thing, property=name)
+        things = {thing for thing, _ in keys}
+        parameters: dict[str, Any]
+        if len(things) == 1:
+            # Cheaper than pairs, and the usual case.
+            condition = "thing = {thing:String} AND property IN {properties:Array(String)}"
+            parameters = {"thing": things.pop(), "properties": [name for _, name in keys]}
         else:
-            condition, parameters = (
-                "(thing, property) IN {keys:Array(Tuple(String, String))}",
-                dict[str, Any](keys=keys),
-            )
-        parameters.update(buckets.dirty_parameters(dirty))
+            condition, parameters = "(thing, property) IN {keys:Array(Tuple(String, String))}", {"keys": keys}
         return Span(condition, start_ns, end_ns, self._floors(), dirty), parameters
 
     def _readings(self, query: HistoryQuery, keys: list[Key]) -> pa.Table:
@@ -155,6 +155,13 @@ class Asking:
             f"{_order(query, keys)}",
             parameters,
         )
+
+
+def _slot_ns(start_ns: int | None, end_ns: int | None) -> int:
+    """Dirty stretches are looked for within each hour, or, over long times, within each day."""
+    if start_ns is None or end_ns is None or end_ns - start_ns > settings.DIRTY_BY_HOUR_NS_MAX:
+        return settings.NS_PER_DAY
+    return settings.NS_PER_HOUR
 
 
 def _order(query: HistoryQuery, keys: list[Key]) -> str:

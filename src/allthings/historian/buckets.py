@@ -9,9 +9,10 @@ readings can be merged. A span is covered once by four kinds of partials, coarse
 4. readings of all the rest.
 
 A bucket is *dirty* when a reading in it has come (or was corrected) since its level was rolled up, which is told by
-the log position. So the answer equals the one from the readings alone, however far behind the rollups are. Which
-buckets these are is either asked within the statement, or, since they mostly are a few and each kind of partials needs
-them, once beforehand (`Dirty`).
+the log position. So the answer equals the one from the readings alone, however far behind the rollups are. To call a
+clean bucket dirty makes an answer slower, not wrong. Which buckets are dirty is either asked within the statement, for
+each series, or once beforehand as stretches of time in which those of all series lie (`Dirty`). The latter is far
+quicker: what each level covers is then known too, and the index finds it.
 
 Where readings have expired (`floors`), a minute stays with its rollup even when dirty, and only the readings since
 the last rollup are added. Likewise an hour whose minutes have expired.
@@ -21,11 +22,13 @@ the last rollup are added. Likewise an hour whose minutes have expired.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from allthings.historian.settings import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
+from allthings.historian.stretches import Stretch, within, without
+from allthings.things.times import TIME_NS_MAX, TIME_NS_MIN
 
 
 class Level(NamedTuple):
@@ -79,17 +82,11 @@ def fitting_level(every_ns: int) -> Level | None:
     return next((level for level in reversed(LEVELS) if every_ns % level.every_ns == 0), None)
 
 
-#: Of each level the dirty buckets of some series within a span: thing, property, start in nanoseconds.
-Dirty = Mapping[Level, frozenset[tuple[str, str, int]]]
+#: Of each level the stretches of time, made of whole buckets, outside of which no bucket of some series is dirty.
+Dirty = Mapping[Level, Sequence[Stretch]]
 
-
-def dirty_parameters(dirty: Dirty | None) -> dict[str, list[tuple[str, str, int]]]:
-    """What has to be bound for a span that knows its dirty buckets."""
-    return {_parameter(level): list(keys) for level, keys in (dirty or {}).items() if keys}
-
-
-def _parameter(level: Level) -> str:
-    return f"dirty_{level.table}"
+#: Every time that a reading can have.
+ALWAYS: Final[Stretch] = (TIME_NS_MIN, TIME_NS_MAX + NS_PER_DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +95,18 @@ class Span:
 
     `series` is a condition on thing and property whose values are bound parameters. `start_ns` is inclusive, `end_ns`
     exclusive, None is unbounded. `floors` says whether any reading has expired yet; saying True is always right.
-    `known` are the dirty buckets, None when they were not asked; none of them may be one whose source has expired.
+    `dirty` is None when it was not asked; none of its buckets may be one whose source has expired.
     """
 
     series: str = "1"
     start_ns: int | None = None
     end_ns: int | None = None
     floors: bool = True
-    known: Dirty | None = None
+    dirty: Dirty | None = None
 
     def within(self) -> str:
         """The condition that a reading lies in the span."""
-        return _all([self.series, *times("time", self.start_ns, self.end_ns)])
+        return _all([self.series, *times("time", *self._bounds())])
 
     def partials(self, top: Level | None, readings_every_ns: int) -> str:
         """A UNION of partials that covers the span once, using rollups up to `top`.
@@ -117,57 +114,50 @@ class Span:
         Partials of readings are made in buckets of `readings_every_ns`.
         """
         levels = LEVELS[: LEVELS.index(top) + 1] if top else ()
-        levels = tuple(level for level in levels if not self._empty(level))
-        found = [self._rolled_up(level, coarser) for level, coarser in zip(levels, (*levels[1:], None), strict=False)]
-        found.append(self._of_readings(levels[0] if levels else None, readings_every_ns))
-        parts = [part for part in found if part]
-        if self.floors and self.known is None:
+        if self.dirty is None:
+            return " UNION ALL ".join(self._by_subqueries(levels, readings_every_ns))
+        return " UNION ALL ".join(self._by_stretches(levels, readings_every_ns, self.dirty))
+
+    def _by_stretches(self, levels: Sequence[Level], every_ns: int, dirty: Dirty) -> Iterator[str]:
+        """Each level the stretches that are clean there and that no coarser level has."""
+        rest = [self._bounds()]
+        for level in reversed(levels):
+            covered = without(within(rest, self._whole(level)), dirty[level])
+            if covered:
+                rest = without(rest, covered)
+                yield _rows(level, [self.series, _any("bucket", covered)])
+        if rest:
+            yield _aggregated(f"readings FINAL WHERE {_all([self.series, _any('time', rest)])}", every_ns)
+
+    def _by_subqueries(self, levels: Sequence[Level], every_ns: int) -> Iterator[str]:
+        """Each level the buckets that are clean there and that no coarser level has."""
+        for level, coarser in zip(levels, (*levels[1:], None), strict=False):
+            conditions = [self.series, *times("bucket", *self._whole(level)), f"NOT {self._is_dirty('bucket', level)}"]
+            yield _rows(level, [*conditions, self._left_over("bucket", coarser)] if coarser else conditions)
+        conditions = [self.within(), self._left_over("time", levels[0])] if levels else [self.within()]
+        yield _aggregated(f"readings FINAL WHERE {_all(conditions)}", every_ns)
+        if self.floors:
             beyond = ""
             for level in levels:
                 if level.source_floor:
-                    parts.append(self._late(level, beyond, readings_every_ns))
+                    yield self._late(level, beyond, every_ns)
                     beyond = f" AND position <= {level.rolled_up}"
-        return " UNION ALL ".join(parts)
 
-    def dirty(self, level: Level) -> str:
-        """The dirty buckets of a level that have to be made from the next finer one: a subquery of keys."""
+    def _is_dirty(self, column: str, level: Level) -> str:
+        """The condition that the bucket of a level in which a column lies has to be made from the next finer one."""
         conditions = [self.within(), f"position > {level.rolled_up}"]
-        buckets = (
+        dirty = (
             f"SELECT DISTINCT thing, property, {bucket('time', level.every_ns)} AS bucket "
             f"FROM readings WHERE {_all(conditions)}"
         )
-        if not self.floors or level.source_floor is None:
-            return buckets
-        return (
-            f"SELECT dirty.thing, dirty.property, dirty.bucket FROM ({buckets}) AS dirty LEFT ANY JOIN "
-            f"(SELECT thing, property, {level.source_floor} AS since FROM floors FINAL) AS floor "
-            "ON floor.thing = dirty.thing AND floor.property = dirty.property "
-            "WHERE floor.thing = '' OR dirty.bucket >= floor.since"
-        )
-
-    def _rolled_up(self, level: Level, coarser: Level | None) -> str:
-        conditions = [self.series, *times("bucket", *self._whole(level))]
-        dirty = self._is_dirty("bucket", level)
-        if dirty:
-            conditions.append(f"NOT ({dirty})")
-        if coarser:
-            left_over = self._left_over("bucket", coarser)
-            if not left_over:
-                return ""
-            conditions.append(left_over)
-        return f"SELECT thing, property, bucket, {PARTIAL} FROM {level.table} FINAL WHERE {_all(conditions)}"
-
-    def _of_readings(self, coarser: Level | None, every_ns: int) -> str:
-        conditions = [self.within()]
-        if coarser:
-            left_over = self._left_over("time", coarser)
-            if not left_over:
-                return ""
-            conditions.append(left_over)
-        return (
-            f"SELECT thing, property, {bucket('time', every_ns)} AS bucket, {FROM_READINGS} "
-            f"FROM readings FINAL WHERE {_all(conditions)} GROUP BY thing, property, bucket"
-        )
+        if self.floors and level.source_floor is not None:
+            dirty = (
+                f"SELECT dirty.thing, dirty.property, dirty.bucket FROM ({dirty}) AS dirty LEFT ANY JOIN "
+                f"(SELECT thing, property, {level.source_floor} AS since FROM floors FINAL) AS floor "
+                "ON floor.thing = dirty.thing AND floor.property = dirty.property "
+                "WHERE floor.thing = '' OR dirty.bucket >= floor.since"
+            )
+        return f"((thing, property, {bucket(column, level.every_ns)}) IN ({dirty}))"
 
     def _late(self, level: Level, beyond: str, every_ns: int) -> str:
         """Readings that a level does not reflect yet, in buckets whose source has expired."""
@@ -175,60 +165,51 @@ class Span:
             self.series,
             *times("time", *self._whole(level)),
             f"position > {level.rolled_up}{beyond}",
-            f"(thing, property, {bucket('time', level.every_ns)}) NOT IN ({self.dirty(level)})",
+            f"NOT {self._is_dirty('time', level)}",
         ]
         rows = (
             f"SELECT * FROM readings WHERE {_all(conditions)} ORDER BY position DESC LIMIT 1 BY thing, property, time"
         )
-        return (
-            f"SELECT thing, property, {bucket('time', every_ns)} AS bucket, {FROM_READINGS} "
-            f"FROM ({rows}) GROUP BY thing, property, bucket"
-        )
+        return _aggregated(f"({rows})", every_ns)
 
     def _left_over(self, column: str, level: Level) -> str:
-        """What a level does not cover, "" when nothing. What a coarser one covers, this one could cover as well."""
-        start, end = self._whole(level)
-        parts = [f"{column} < {instant(start)}"] if start is not None and start != self.start_ns else []
-        if end is not None and end != self.end_ns:
-            parts.append(f"{column} >= {instant(end)}")
-        dirty = self._is_dirty(column, level)
-        if dirty:
-            parts.append(dirty)
-        return f"({' OR '.join(parts)})" if parts else ""
+        """What a level does not cover. What a coarser one covers, this one could cover as well."""
+        (start, end), bounds = self._whole(level), self._bounds()
+        before = [f"{column} < {instant(start)}"] if start > bounds[0] else []
+        after = [f"{column} >= {instant(end)}"] if end < bounds[1] else []
+        return f"({' OR '.join([*before, *after, self._is_dirty(column, level)])})"
 
-    def _is_dirty(self, column: str, level: Level) -> str:
-        """The condition that the bucket of a level in which a column lies is dirty; "" when none is."""
-        start = bucket(column, level.every_ns)
-        if self.known is None:
-            return f"(thing, property, {start}) IN ({self.dirty(level)})"
-        keys = self.known[level]
-        if not keys:
-            return ""
-        starts = [key[2] for key in keys]
-        # The bounds are what the index can use.
-        bounds = times(column, min(starts), max(starts) + level.every_ns)
-        listed = f"{{{_parameter(level)}:Array(Tuple(String, String, Int64))}}"
-        return _all([*bounds, f"(thing, property, toUnixTimestamp64Nano({start})) IN {listed}"])
+    def _bounds(self) -> Stretch:
+        start, end = ALWAYS
+        return (start if self.start_ns is None else self.start_ns), (end if self.end_ns is None else self.end_ns)
 
-    def _empty(self, level: Level) -> bool:
-        start, end = self._whole(level)
-        return start is not None and end is not None and start >= end
+    def _whole(self, level: Level) -> Stretch:
+        """The part of the span that whole buckets of a level make up; it may be empty."""
+        start, end = self._bounds()
+        start, end = -(-start // level.every_ns) * level.every_ns, end // level.every_ns * level.every_ns
+        return start, max(start, end)
 
-    def _whole(self, level: Level) -> tuple[int | None, int | None]:
-        """The part of the span that whole buckets of a level make up."""
-        every = level.every_ns
-        start = None if self.start_ns is None else -(-self.start_ns // every) * every
-        end = None if self.end_ns is None else self.end_ns // every * every
-        if start is not None and end is not None:
-            end = max(start, end)
-        return start, end
+
+def _rows(level: Level, conditions: list[str]) -> str:
+    return f"SELECT thing, property, bucket, {PARTIAL} FROM {level.table} FINAL WHERE {_all(conditions)}"
+
+
+def _aggregated(readings: str, every_ns: int) -> str:
+    return (
+        f"SELECT thing, property, {bucket('time', every_ns)} AS bucket, {FROM_READINGS} "
+        f"FROM {readings} GROUP BY thing, property, bucket"
+    )
 
 
 def times(column: str, start_ns: int | None, end_ns: int | None) -> list[str]:
-    """The conditions that a column lies in a span; none where it is unbounded."""
-    conditions = [f"{column} >= {instant(start_ns)}"] if start_ns is not None else []
-    return conditions + ([f"{column} < {instant(end_ns)}"] if end_ns is not None else [])
+    """The conditions that a column lies in a stretch; none where it is unbounded."""
+    conditions = [f"{column} >= {instant(start_ns)}"] if start_ns is not None and start_ns > ALWAYS[0] else []
+    return conditions + ([f"{column} < {instant(end_ns)}"] if end_ns is not None and end_ns < ALWAYS[1] else [])
 
 
-def _all(conditions: list[str]) -> str:
-    return " AND ".join(conditions)
+def _all(conditions: Iterable[str]) -> str:
+    return " AND ".join(conditions) or "1"
+
+
+def _any(column: str, stretches: Iterable[Stretch]) -> str:
+    return f"({' OR '.join(_all(times(column, *stretch)) for stretch in stretches)})"

@@ -38,6 +38,9 @@ RETRY_MOST_S: Final = 5.0
 ROLLUP_EVERY_S: Final = 60.0
 ROLLUP_UPPER_EVERY_S: Final = 300.0
 ROLLUP_REST: Final = 3.0
+#: Hours and days are brought up with the minutes once so many readings came that are older than an hour, as after an
+#: upload: a chart would be made of all the minutes that they lie in.
+ROLLUP_UPPER_LATE_ROWS: Final = 10_000
 #: While readings wait for their insert, rollups wait too, but not for longer than this.
 ROLLUP_AFTER_S: Final = 600.0
 
@@ -51,8 +54,10 @@ ROLLUP_MEMORY_BYTES: Final = 1_500_000_000
 QUERY_MEMORY_BYTES: Final = 1_000_000_000
 QUERY_TIME_S: Final = 60
 
-#: Buckets that rollups do not reflect yet, as long as they are few enough to be listed in a statement.
-DIRTY_LISTED_MAX: Final = 2_000
+#: What rollups do not reflect yet is told to a statement as so many stretches of time at most. It is looked for in each
+#: hour of spans up to this length, in each day of longer ones.
+DIRTY_STRETCHES_MAX: Final = 16
+DIRTY_BY_HOUR_NS_MAX: Final = 40 * NS_PER_DAY
 
 SERIES_PER_QUERY_MAX: Final = 2_000
 ROWS_PER_SERIES_DEFAULT: Final = 10_000
