@@ -1,10 +1,10 @@
 /** Fetches the history of one series at the resolution that a chart can show. */
 
-import { api } from "../api/client";
 import type { HistorySeries } from "../api/types";
 import { LruCache } from "./cache";
 import { AGGREGATES, drawingOf, type Drawing } from "./drawing";
 import { everyText, planFor, READINGS_PER_PIXEL, type Plan, type Span } from "./resolution";
+import { Together, type Found } from "./together";
 
 /** Answers kept, for all charts together. */
 const CACHE_MAX = 60;
@@ -14,6 +14,7 @@ const PAST_MS = 300_000;
 const OPEN_MS = 2_000;
 
 const cache = new LruCache<HistorySeries | undefined>(CACHE_MAX);
+const together = new Together();
 const rfc3339 = (ms: number) => new Date(ms).toISOString();
 
 export interface Answer {
@@ -81,23 +82,20 @@ export class SeriesSource {
     limit: number | undefined,
     now: number,
     signal: AbortSignal,
-  ): Promise<{ series: HistorySeries | undefined; complete: boolean }> {
+  ): Promise<Found> {
     const query = {
       thing: this.thing,
-      property: this.property,
       from: rfc3339(plan.from),
       to: rfc3339(plan.to),
       ...(plan.everyS ? { every: everyText(plan.everyS), aggregate: aggregates } : {}),
       ...(limit ? { limit } : {}),
     };
-    const key = JSON.stringify(query);
+    const key = JSON.stringify([this.property, query]);
     const known = cache.get(key, now);
     if (known) return { series: known, complete: true };
-    const answer = await api.history(query, signal);
-    const series = answer.series[0];
-    const complete = !answer.next;
-    if (complete) cache.set(key, series, now + (plan.to < now ? PAST_MS : OPEN_MS));
-    return { series, complete };
+    const found = await together.ask(query, this.property, signal);
+    if (found.complete) cache.set(key, found.series, now + (plan.to < now ? PAST_MS : OPEN_MS));
+    return found;
   }
 }
 
