@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from allthings.historian import settings
@@ -17,7 +19,7 @@ from allthings.log import block
 from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import LogStatus
-from allthings.readings.decoded import Decoded
+from allthings.readings.decoded import DECODED, Decoded
 from allthings.readings.feed import Feed
 from tests.historian.blocks import T0, decoded
 
@@ -72,6 +74,7 @@ class Rows:
     def __init__(self, broken: Sequence[int] = (), *, together: bool = False) -> None:
         self.broken = broken
         self.together = together
+        self.late_ns = 0
 
     async def decode(self, entry: Entry) -> Decoded:
         return self._decode([entry])
@@ -83,7 +86,10 @@ class Rows:
         if any(entry.sequence in self.broken for entry in entries):
             raise ValueError("a fault of ours")
         rows = [("t", "p", T0 + entry.sequence, float(entry.sequence)) for entry in entries]
-        return decoded(entries[-1].sequence, rows)
+        made = decoded(entries[-1].sequence, rows)
+        field = DECODED.field("received")
+        received = pa.array([T0 + entry.sequence + self.late_ns for entry in entries], field.type)
+        return replace(made, readings=made.readings.set_column(DECODED.get_field_index("received"), field, received))
 
 
 class Failing(History):
@@ -257,6 +263,41 @@ async def test_rollups_run_beside(history: History, monkeypatch: pytest.MonkeyPa
     async with Running(log, history), asyncio.timeout(30):
         while await asyncio.to_thread(history.rolled_up) < block.position(4, 0) - 1:
             await asyncio.sleep(0.01)
+
+
+async def test_hours_follow_late_readings_at_once(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else they follow after their own, longer time, and with the first rollup of a run."""
+    monkeypatch.setattr(settings, "ROLLUP_EVERY_S", 0.01)
+    monkeypatch.setattr(settings, "ROLLUP_UPPER_LATE_ROWS", 5)
+    made: list[tuple[int, bool]] = []
+    monkeypatch.setattr(history, "rollup", lambda position, *, upper: made.append((block.sequence(position), upper)))
+    log = ListLog()
+    log.add(1)
+
+    async def rolled_up(sequence: int) -> bool:
+        """Whether hours were brought up on the way there."""
+        async with asyncio.timeout(30):
+            while not made or made[-1][0] < sequence:
+                await asyncio.sleep(0.01)
+        hours = any(upper for _, upper in made)
+        made.clear()
+        return hours
+
+    rows = Rows()
+    async with Running(log, history, rows):
+        assert await rolled_up(1)
+        log.add(4)
+        assert not await rolled_up(5)
+        rows.late_ns = settings.NS_PER_HOUR
+        log.add(5)
+        assert not await rolled_up(10)
+        rows.late_ns = 2 * settings.NS_PER_HOUR
+        log.add(4)
+        assert not await rolled_up(14)
+        log.add(1)
+        assert await rolled_up(15)
+        log.add(1)
+        assert not await rolled_up(16)
 
 
 async def test_rollups_wait_while_inserts_are_behind(history: History, monkeypatch: pytest.MonkeyPatch) -> None:

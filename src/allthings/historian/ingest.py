@@ -9,8 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from allthings.historian import settings
 from allthings.historian.errors import LogReplacedError
@@ -67,6 +71,8 @@ class Ingest:
         self._changed = asyncio.Condition()
         self._reading = True
         self._given_up = False
+        #: Readings inserted since the last rollup of hours that came long after their time.
+        self._late = 0
         self.sequence = 0
         self.rows = 0
         self.trouble = ""
@@ -128,6 +134,7 @@ class Ingest:
                 return
             self.sequence = taken[-1].sequence
             self.rows += sum(decoded.readings.num_rows for decoded in taken)
+            self._late += sum(_late(decoded) for decoded in taken)
             # A position that is not kept now is kept with the next insert; until then blocks may come twice.
             with contextlib.suppress(LogUnavailableError):
                 await self._log.save_position(CONSUMER, self.sequence)
@@ -216,15 +223,17 @@ class Ingest:
     async def _roll_up(self) -> None:
         """Roll up now and then, never for more than a part of the time, and not while inserts are behind."""
         loop = asyncio.get_running_loop()
-        minutes = hours = self.sequence
-        minutes_at = hours_at = loop.time()
+        minutes, minutes_at = self.sequence, loop.time()
+        # The run before this one may have ended before it came to the hours.
+        hours, hours_at = -1, -math.inf
         while True:
             await asyncio.sleep(settings.ROLLUP_EVERY_S)
-            sequence, began = self.sequence, loop.time()
+            sequence, late, began = self.sequence, self._late, loop.time()
             # Until then questions take more from the readings; what is not inserted they do not see at all.
             if self._waiting_rows >= settings.INSERT_ROWS_MAX and began - minutes_at < settings.ROLLUP_AFTER_S:
                 continue
-            upper = hours != sequence and began - hours_at >= settings.ROLLUP_UPPER_EVERY_S
+            due = began - hours_at >= settings.ROLLUP_UPPER_EVERY_S or late >= settings.ROLLUP_UPPER_LATE_ROWS
+            upper = hours != sequence and due
             if minutes == sequence and not upper:
                 continue
             position = block.position(sequence + 1, 0) - 1
@@ -236,4 +245,12 @@ class Ingest:
                 minutes, minutes_at = sequence, began
                 if upper:
                     hours, hours_at = sequence, began
+                    self._late -= late
             await asyncio.sleep((loop.time() - began) * settings.ROLLUP_REST)
+
+
+def _late(decoded: Decoded) -> int:
+    """How many readings are older than any that is under way, so that hours are made of them that were finished."""
+    readings = decoded.readings
+    time, received = (readings.column(name).cast(pa.int64()) for name in ("time", "received"))
+    return int(pc.sum(pc.greater(pc.subtract(received, time), settings.NS_PER_HOUR)).as_py() or 0)
