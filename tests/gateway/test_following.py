@@ -150,7 +150,8 @@ async def test_who_came_in_while_a_change_was_taken_over_is_not_missed(
     registry.close()
 
 
-async def test_it_begins_when_the_registry_is_there(tmp_path: Path) -> None:
+async def test_it_begins_when_the_registry_is_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     registry = Registry(f"sqlite:///{tmp_path / 'late.db'}")
     broker = Broker(registry)
     stop = asyncio.Event()
@@ -161,4 +162,22 @@ async def test_it_begins_when_the_registry_is_there(tmp_path: Path) -> None:
     async with asyncio.timeout(10):
         await beginning
     assert broker.credentials.rules.grants(None, "c").grants == ()
+    # That the platform is a little later than the gateway is no trouble.
+    assert [record.message for record in caplog.records if record.name.startswith("allthings.gateway")] == []
+    registry.close()
+
+
+async def test_it_says_what_it_waits_for_when_that_lasts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr("allthings.gateway.settings.MIGRATION_S", 0.0)
+    registry = Registry(f"sqlite:///{tmp_path / 'never.db'}")
+    stop = asyncio.Event()
+    beginning = asyncio.create_task(Following(registry, Broker(registry)).begin(stop))  # type: ignore[arg-type]
+    async with asyncio.timeout(10):
+        while "to bring the registry up to date" not in caplog.text:
+            await asyncio.sleep(0.01)
+        stop.set()
+        await beginning
     registry.close()

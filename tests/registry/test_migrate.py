@@ -15,6 +15,7 @@ from allthings.registry import Registry
 from allthings.registry.database import Database
 from allthings.registry.errors import RegistryDamagedError, RegistryNewerError
 from allthings.registry.migrate import alembic_config, migrate
+from allthings.registry.revision import NEWEST
 from allthings.registry.schema import Table
 
 
@@ -68,11 +69,39 @@ def test_one_line_of_migrations() -> None:
     assert len(scripts.get_heads()) == len(scripts.get_bases()) == 1
 
 
+def test_the_newest_migration_is_known_without_alembic() -> None:
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == NEWEST
+
+
+def test_a_registry_tells_whether_it_is_up_to_date(empty_url: str) -> None:
+    registry = Registry(empty_url)
+    assert not registry.migrated()
+    registry.migrate()
+    assert registry.migrated()
+    database = Database(empty_url)
+    with database.write_connection() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+    assert not registry.migrated()
+    database.close()
+    registry.close()
+
+
+def test_an_up_to_date_registry_is_opened_without_alembic(empty_url: str) -> None:
+    registry = Registry(empty_url)
+    registry.migrate()
+    registry.close()
+    code = (
+        "import sys; from allthings.registry import Registry; "
+        "Registry(sys.argv[1]).migrate(); sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, empty_url], check=False).returncode == 0
+
+
 def test_migrating_again_does_nothing(empty_url: str, caplog: pytest.LogCaptureFixture) -> None:
     registry = Registry(empty_url)
     with caplog.at_level(logging.INFO, "allthings"):
         registry.migrate()
-        assert "from nothing" in caplog.text
+        assert "making a new registry" in caplog.text
         caplog.clear()
         registry.things.create({"title": "x"}, 1, name="x")
         registry.migrate()

@@ -144,6 +144,8 @@ def test_settings_that_can_never_work_end_the_start(tmp_path: Path) -> None:
 def test_without_open_the_first_start_prints_a_password_once(tmp_path: Path) -> None:
     with Platform(tmp_path, arguments=()) as platform:
         (line,) = [line for line in platform.output if "administrator created" in line]
+        # What stands there besides is no trouble: nobody asked the registry before it was there.
+        assert [line for line in platform.output if "waiting for the registry" in line] == []
         password = line.split("password ")[1].split()[0]
         assert httpx.get(platform.http + "/api/current").status_code == 401
         with httpx.Client(base_url=platform.http, headers={"Origin": platform.http}) as client:

@@ -38,9 +38,24 @@ class Following:
         self._trouble = False
 
     async def begin(self, stop: asyncio.Event) -> None:
-        """Return once the rules are known (before that nobody could be let in), or with `stop`."""
-        while not stop.is_set() and not await self.look():  # noqa: ASYNC110 - the registry has no event for it
+        """Return once the rules are known (before that nobody could be let in), or with `stop`.
+
+        At a first start, and after an update, the platform brings the registry up to date while gateways start.
+        """
+        loop = asyncio.get_running_loop()
+        told_at = loop.time() + settings.MIGRATION_S
+        while not stop.is_set() and not (await self._migrated() and await self.look()):
+            if loop.time() > told_at:
+                _LOGGER.info("waiting for the platform to bring the registry up to date")
+                told_at = float("inf")
             await asyncio.sleep(settings.FOLLOW_EVERY_S)
+
+    async def _migrated(self) -> bool:
+        try:
+            return await asyncio.to_thread(self._registry.migrated)
+        except UnavailableError as error:
+            self._tell(error)
+            return False
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -57,11 +72,7 @@ class Following:
             if versions.things != self._versions.things:
                 await self._things_changed()
         except UnavailableError as error:
-            if not self._trouble and self._versions == _NONE:
-                _LOGGER.info("waiting for the registry: %s", error)
-            elif not self._trouble:
-                _LOGGER.warning("what was last known of the registry holds: %s", error)
-            self._trouble = True
+            self._tell(error)
             return False
         except Exception:
             if not self._trouble:
@@ -71,6 +82,13 @@ class Following:
         self._versions = versions
         self._trouble = False
         return True
+
+    def _tell(self, error: UnavailableError) -> None:
+        if not self._trouble and self._versions == _NONE:
+            _LOGGER.info("waiting for the registry: %s", error)
+        elif not self._trouble:
+            _LOGGER.warning("what was last known of the registry holds: %s", error)
+        self._trouble = True
 
     async def _access_changed(self) -> None:
         registry, credentials = self._registry, self._broker.credentials

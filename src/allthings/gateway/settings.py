@@ -90,6 +90,8 @@ PASSWORDS_WAITING_MAX: Final = 256
 CREDENTIALS_KNOWN_MAX: Final = 20_000
 #: How often the registry is asked whether something has changed. A change holds within a second.
 FOLLOW_EVERY_S: Final = 0.25
+#: A gateway that starts says that the registry is not up to date when that has lasted so long.
+MIGRATION_S: Final = 30.0
 #: Connections that are looked at in one turn of the loop when rules have changed.
 RENEWED_AT_ONCE: Final = 200
 

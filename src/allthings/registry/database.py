@@ -78,6 +78,14 @@ class Database:
         with self._errors(), self._writing.begin() as connection:
             yield connection
 
+    def verify(self) -> None:
+        """Look through a SQLite file for damage. Raises RegistryDamagedError, RegistryUnavailableError."""
+        if self.is_sqlite:
+            with self.read() as session:
+                verdict = session.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()
+            if verdict != "ok":
+                raise damaged(self.shown, str(verdict))
+
     def close(self) -> None:
         self.engine.dispose()
 

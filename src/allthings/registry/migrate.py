@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from allthings.registry.database import Database, damaged
+from allthings.registry.database import Database
 from allthings.registry.errors import RegistryNewerError
 
 _log = logging.getLogger(__name__)
@@ -27,15 +26,11 @@ def alembic_config() -> Config:
 def migrate(database: Database) -> None:
     """Upgrade to the newest schema in one transaction: wholly or not at all. Safe in several processes at once.
 
-    Raises RegistryNewerError, RegistryDamagedError, RegistryUnavailableError.
+    Raises RegistryNewerError, RegistryUnavailableError.
     """
     config = alembic_config()
     scripts = ScriptDirectory.from_config(config)
     with database.write_connection() as connection:
-        if database.is_sqlite:
-            verdict = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()
-            if verdict != "ok":
-                raise damaged(database.shown, str(verdict))
         current = MigrationContext.configure(connection).get_current_revision()
         head = scripts.get_current_head()
         if current == head:
@@ -46,6 +41,9 @@ def migrate(database: Database) -> None:
                 f"the registry {database.shown} is at revision {current}, which this version of allthings does not "
                 "know: use the version that wrote it, or restore a backup"
             )
-        _log.info("migrating the registry from %s to %s", current or "nothing", head)
+        if current is None:
+            _log.info("making a new registry")
+        else:
+            _log.info("migrating the registry from %s to %s", current, head)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

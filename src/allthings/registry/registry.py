@@ -10,6 +10,7 @@ from allthings.registry.credentials import Credentials
 from allthings.registry.database import Database
 from allthings.registry.passwords import Passwords
 from allthings.registry.quotas import Quotas
+from allthings.registry.revision import NEWEST, revision
 from allthings.registry.things import Things
 from allthings.registry.tokens import Tokens
 from allthings.registry.users import Users
@@ -19,7 +20,7 @@ class Registry:
     """`url` is `sqlite:////absolute/registry.db` or `postgresql://user:password@host/database`.
 
     All calls block: async callers use asyncio.to_thread. All objects here are thread-safe, and any number of
-    processes may open the same database. Nothing but `migrate` works before the schema is there.
+    processes may open the same database. Nothing but `migrate` and `migrated` works before the schema is there.
     """
 
     def __init__(self, url: str) -> None:
@@ -41,9 +42,15 @@ class Registry:
 
     def migrate(self) -> None:
         """Bring the database to the newest schema. Raises RegistryNewerError, RegistryDamagedError."""
-        from allthings.registry.migrate import migrate  # Alembic is loaded only by the process that migrates
+        self._database.verify()
+        if not self.migrated():
+            from allthings.registry.migrate import migrate  # see allthings.registry.revision
 
-        migrate(self._database)
+            migrate(self._database)
+
+    def migrated(self) -> bool:
+        """Whether the schema is this version's, so that everything else here works. Raises RegistryUnavailableError."""
+        return revision(self._database) == NEWEST
 
     def close(self) -> None:
         """Close all connections."""
