@@ -82,7 +82,7 @@ class Keeper:
             for client in self._broker.sessions.wills.stored:
                 self._broker.sessions.wills.rows.put(client)
         sessions = self._broker.sessions.by_client
-        if sessions or blocks or self._broker.retained:
+        if sessions or self._broker.retained:
             _LOGGER.info(
                 "%d sessions and %d retained messages are there again; %d blocks were read again in %.1f s",
                 *(len(sessions), len(self._broker.retained), blocks, time.monotonic() - started),
