@@ -1,8 +1,9 @@
 """Who comes in: CONNECT after CONNECT is checked in small portions, so that a storm of them starves nobody.
 
-Ten thousand devices that come back at once are taken a few dozen a turn of the loop; between two portions those who
-are connected have theirs. Tokens are looked up a portion at a time, passwords (slow by design) two at a time beside
-them. An address that failed too often is not verified at all until it may try again.
+Ten thousand devices that come back at once are taken a few dozen a turn of the loop, at once where nothing must be
+looked up; between two portions those who are connected have theirs. Tokens are looked up a portion at a time,
+passwords (slow by design) two at a time beside them. An address that failed too often is not verified at all until it
+may try again.
 """
 
 from __future__ import annotations
