@@ -189,3 +189,18 @@ def test_a_file_that_sqlite_itself_can_read(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "registry.db")
     assert connection.execute("SELECT name, title FROM things").fetchall() == [("lamp", "Lamp")]
     connection.close()
+
+
+def test_connections_that_open_a_new_file_at_once(tmp_path: Path) -> None:
+    def opened(database: Database, others: threading.Barrier) -> int:
+        others.wait(30)
+        with database.read() as session:
+            return int(session.execute(sa.text("SELECT 1")).scalar_one())
+
+    for number in range(60):
+        databases = [Database(f"sqlite:///{tmp_path}/{number}.db") for _ in range(4)]
+        others = threading.Barrier(len(databases))
+        with ThreadPoolExecutor(len(databases)) as pool:
+            assert list(pool.map(opened, databases, [others] * len(databases))) == [1, 1, 1, 1]
+        for database in databases:
+            database.close()
