@@ -176,7 +176,7 @@ async def test_a_token_is_shown_once_and_works(open_page: OpenPage, console: Con
     )
     assert ran.returncode == 0, ran.stderr
     await page.reload()
-    await expect(page.get_by_text("kitchen socket")).to_be_visible()
+    await expect(page.get_by_text("kitchen socket", exact=True)).to_be_visible()
     await expect(page.get_by_text("This is shown once.")).to_have_count(0)
     await page.get_by_role("listitem").filter(has_text="kitchen socket").get_by_role("button").click()
     await page.get_by_role("dialog").get_by_role("button", name="Revoke token").click()
