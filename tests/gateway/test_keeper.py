@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 
 import pytest
@@ -122,6 +123,26 @@ async def test_a_claim_that_was_kept_before_it_was_on_disk_counts_once(station: 
     got = await again(station)
     assert [(each.payload, each.dup) for each in got] == [(b"1", True), (b"2", True)]
     assert not station.broker.sessions.by_client["a"].queued
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_what_is_kept_before_the_log_was_followed_so_far_waits_once(station: Station, qos: int) -> None:
+    """What others stored is read a little later than what we stored ourselves is settled."""
+    await queued(station, b"1", qos=qos)
+    async with asyncio.timeout(20):
+        while station.broker.followed < station.broker.collector.sequence:
+            await asyncio.sleep(0.001)
+    (_, _, following) = station._tasks
+    following.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await following
+    station._tasks.remove(following)
+    await publish(station, b"2", qos=qos)
+    assert station.broker.collector.quiet
+    assert station.broker.followed < station.broker.collector.sequence
+    await station.keeper.keep()
+    await station.restart()
+    assert [each.payload for each in await again(station)] == [b"1", b"2"]
 
 
 async def test_an_identifier_that_went_on_to_another_message_means_that_one(station: Station) -> None:

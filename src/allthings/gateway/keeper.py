@@ -189,8 +189,10 @@ class Keeper:
 
     async def _keep(self) -> None:
         broker = self._broker
-        # What was followed are all blocks; while nothing of ours is under way, ours among them are settled too.
-        own = broker.followed if broker.collector.quiet else broker.collector.sequence
+        # What was followed are all blocks; while nothing of ours is under way, ours among them are settled too. But it
+        # may be behind what we have settled: a session must not say that it has seen less than it has.
+        settled = broker.collector.sequence
+        own = max(settled, broker.followed) if broker.collector.quiet else settled
         sequence = min(own, broker.followed)
         stood = (own, broker.followed)
         limit = asyncio.Semaphore(_PUTS_AT_ONCE)
