@@ -83,9 +83,12 @@ class Session:
 class Shared:
     """A message for a shared subscription: one of its members gets it."""
 
+    share: str
     note: Note
     members: list[Session]
     qos: int
+    #: Members that have been there since it was published.
+    met: list[Session]
     #: A member was lost with it, perhaps.
     broken: bool = False
 
@@ -122,6 +125,9 @@ class Model:
         session.expiry_s, session.connected, session.will, session.will_due_ns = expiry_s, True, None, 0
         for due in session.dues.values():
             due.met = True
+        for shared in self.shared:
+            if session in shared.members:
+                shared.met.append(session)
         return session
 
     def _may_be_over(self, session: Session, now_ns: int) -> bool:
@@ -151,9 +157,17 @@ class Model:
         for due in session.dues.values():
             due.least = 0
         for shared in self.shared:
-            shared.broken |= session in shared.members
+            if session in shared.members:
+                self._pass_on(shared, session)
         if session.will_due_ns and session.will is not None:
             self.route(session.will)
+
+    def _pass_on(self, shared: Shared, gone: Session) -> None:
+        """If it was this member's, another one gets it now; not if the one that is gone may have it and QoS is 2."""
+        heirs = [each for each in self.sessions.values() if shared.share in each.subs]
+        heirs = [each for each in heirs if each.connected] or [each for each in heirs if each.expiry_s]
+        shared.members += [each for each in heirs if each not in shared.members]
+        shared.broken |= not heirs or (shared.qos == 2 and gone in shared.met)
 
     def forward(self, now_ns: int) -> None:
         """Time has passed."""
@@ -225,13 +239,14 @@ class Model:
                 due.most += inf if qos == 1 else 1
                 due.qos = qos
                 due.met |= session.connected
-        for members in groups.values():
+        for share, members in groups.items():
             able = [(session, sub) for session, sub in members if session.connected]
             able = able or [(session, sub) for session, sub in members if session.expiry_s and sub.qos]
-            if able and (qos := min(note.qos, able[0][1].qos)):
-                self.shared.append(Shared(note, [session for session, _ in members], qos, broken=not surely))
-            elif able:
-                self.shared.append(Shared(note, [session for session, _ in members], 0, broken=not surely))
+            if able:
+                qos = min(note.qos, able[0][1].qos)
+                everyone = [session for session, _ in members]
+                met = [session for session in everyone if session.connected]
+                self.shared.append(Shared(share, note, everyone, qos, met, broken=not surely))
 
     def acknowledged(self, note: Note) -> None:
         """A message that was perhaps in the log is there."""

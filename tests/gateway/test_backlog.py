@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allthings.gateway import backlog
-from allthings.gateway.backlog import QOS, RETAIN, SHARED, Backlog
+from allthings.gateway.backlog import QOS, RETAIN, SHARE_SHIFT, SHARES_MAX, Backlog
 
 _steps = st.one_of(
-    st.tuples(st.just("append"), st.integers(1, 9), st.integers(0, 15)),
-    st.tuples(st.just("prepend"), st.integers(1, 9), st.integers(0, 15)),
+    st.tuples(st.just("append"), st.integers(1, 9), st.integers(0, 31)),
+    st.tuples(st.just("prepend"), st.integers(1, 9), st.integers(0, 31)),
     st.tuples(st.just("drop"), st.integers(0, 6), st.just(0)),
-    st.tuples(st.just("take"), st.integers(1, 9), st.integers(0, 15)),
+    st.tuples(st.just("take"), st.integers(1, 9), st.integers(0, 31)),
 )
 
 
@@ -31,7 +31,7 @@ def test_it_is_a_list_of_pairs(steps: list[tuple[str, int, int]]) -> None:
             dropped += min(number, len(plain))
             del plain[:number]
         else:
-            mask = QOS | SHARED
+            mask = 0xFFFF & ~RETAIN
             found = next((each for each in plain if each[0] == number and each[1] & mask == options & mask), None)
             taken = log.take(number, options & mask, mask)
             assert taken == (found[1] if found else None)
@@ -61,4 +61,6 @@ def test_what_was_taken_from_the_front_is_given_back() -> None:
 
 
 def test_bits_do_not_overlap() -> None:
-    assert QOS & RETAIN == QOS & SHARED == RETAIN & SHARED == 0
+    assert QOS & RETAIN == 0
+    assert (QOS | RETAIN) >> SHARE_SHIFT == 0
+    assert SHARES_MAX << SHARE_SHIFT | QOS | RETAIN == 0xFFFF

@@ -148,7 +148,7 @@ async def test_what_is_kept_before_the_log_was_followed_so_far_waits_once(statio
 async def test_an_identifier_that_went_on_to_another_message_means_that_one(station: Station) -> None:
     await queued(station, b"1", b"2")
     session = station.broker.sessions.by_client["a"]
-    first, second = (delivery.message.position for delivery in session.waiting)
+    first, second = (delivery.message.position for delivery in session.queue.waiting)
     await station.keeper.keep()
     # As if 65,535 others had been between the two; and one that the log does not have.
     for position in (1 << 60, first, second):
@@ -310,9 +310,9 @@ async def test_messages_of_another_source_wait_too_and_once(station: Station) ->
 async def test_a_queue_of_the_largest_size_is_kept_quickly(station: Station) -> None:
     await queued(station, b"1")
     session = station.broker.sessions.by_client["a"]
-    session.spilled = Backlog()
+    session.queue.spilled = Backlog()
     for number in range(settings.SESSION_MESSAGES_MAX):
-        session.spilled.append(number + 1, 1)
+        session.queue.spilled.append(number + 1, 1)
     session.dirty = True
     loop = asyncio.get_running_loop()
     began = loop.time()

@@ -61,7 +61,7 @@ async def test_a_long_queue_comes_in_order(station: Station, window: int, togeth
     await away(station)
     await publish(station, *numbers(0, 40), together=together)
     session = station.broker.sessions.by_client["a"]
-    assert (len(session.waiting), len(session.spilled)) == (6, 34)
+    assert (len(session.queue.waiting), len(session.queue.spilled)) == (6, 34)
     peer = await station.connect("a", clean=False, expiry_s=1000, receive_maximum=window)
     assert await drained(station, peer) == numbers(0, 40)
     assert not session.queued
@@ -93,7 +93,7 @@ async def test_messages_that_the_log_has_no_more_are_counted_and_passed_over(
     await away(station)
     await publish(station, *numbers(0, 20), together=False)
     session = station.broker.sessions.by_client["a"]
-    trimmed = {position >> 20 for position, _ in session.spilled.head(8)}
+    trimmed = {position >> 20 for position, _ in session.queue.spilled.head(8)}
     get = Log.get
 
     async def without(log: Log, sequence: int) -> Entry | None:
@@ -134,7 +134,7 @@ async def test_messages_lost_while_others_are_fetched_are_not_mixed_up(
     async def lose(log: Log, sequence: int) -> Entry | None:
         if not session.dropped:
             session.dropped += 3
-            session.spilled.drop(3)
+            session.queue.spilled.drop(3)
         return await get(log, sequence)
 
     monkeypatch.setattr(Log, "get", lose)
@@ -152,7 +152,7 @@ async def test_large_messages_are_fetched_a_few_at_a_time(station: Station, monk
     peer = await station.connect("a", clean=False, expiry_s=1000, receive_maximum=1)
     got: list[bytes] = []
     while messages := peer.publishes():
-        assert session.waiting_bytes < 2 * 5000 + 2010
+        assert session.queue.waiting_bytes < 2 * 5000 + 2010
         got += [each.payload[:3] for each in messages]
         peer.send(*(Puback(each.packet_id) for each in messages))
         await station.settle()

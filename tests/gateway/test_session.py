@@ -299,7 +299,7 @@ async def test_who_never_acknowledges_loses_its_oldest_messages_and_that_is_coun
     session = station.broker.sessions.by_client["a"]
     assert len(payloads(peer)) == 5
     assert session.queued == 50
-    assert len(session.waiting) <= 10
+    assert len(session.queue.waiting) <= 10
     assert session.dropped == 200 - 55 == station.broker.sessions.dropped_messages
     peer.send(*(Puback(number) for number in range(1, 6)))
     got = []
@@ -438,5 +438,5 @@ async def test_those_who_are_stuck_do_not_slow_the_others_down(
     for client in ("deaf", "mute", "away"):
         assert sessions[client].queued <= 2000
         assert sessions[client].dropped >= 6000 - 2000 - settings.IN_FLIGHT_MAX
-        assert sessions[client].waiting_bytes <= settings.SESSION_MEMORY_BYTES_MAX
+        assert sessions[client].queue.waiting_bytes <= settings.SESSION_MEMORY_BYTES_MAX
     assert not sessions["well"].queued

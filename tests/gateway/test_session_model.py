@@ -432,7 +432,7 @@ def _with_qos(batch: Any, qos: int) -> Any:
 
 def test_sessions_are_as_the_model_says(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     # Small, so that little is enough for queues to reach into the log and to come back from there.
-    monkeypatch.setattr(settings, "SESSION_MEMORY_MESSAGES_MAX", 4)
+    monkeypatch.setattr(settings, "SESSION_MEMORY_MESSAGES_MAX", 2)
     monkeypatch.setattr(settings, "REFILL_MESSAGES", 3)
     monkeypatch.setattr(settings, "SMALL_BLOCK_EVERY_S", 0.0)
     monkeypatch.setattr(SessionMachine, "url", nats_server.url)

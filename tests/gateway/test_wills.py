@@ -111,13 +111,15 @@ async def test_a_will_is_said_when_the_client_is_taken_over_without_delay(statio
 
 async def in_log(log: Log, topic: str) -> list[bytes]:
     """What was published there, as often as it was."""
-    status = await log.status()
-    payloads = []
-    for sequence in range(status.first, status.last + 1):
-        entry = await log.get(sequence)
-        if entry is not None and len(entry.data) > 100 and "payload" in entry.batch.schema.names:
-            rows = zip(entry.batch.column("topic").to_pylist(), entry.batch.column("payload").to_pylist(), strict=True)
-            payloads += [payload for where, payload in rows if where == topic]
+    last = (await log.status()).last
+    payloads: list[bytes] = []
+    async for entries in log.read(0):
+        for entry in entries:
+            if topic.encode() in entry.data:
+                columns = (entry.batch.column(name).to_pylist() for name in ("topic", "payload"))
+                payloads += [payload for where, payload in zip(*columns, strict=True) if where == topic]
+        if entries[-1].sequence >= last:
+            break
     return payloads
 
 

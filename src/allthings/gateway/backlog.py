@@ -1,16 +1,28 @@
-"""What waits for a session in the log only: nine bytes a message, first in first out."""
+"""What waits for a session in the log only: ten bytes a message, first in first out."""
 
 from __future__ import annotations
 
 from array import array
-from typing import Final
+from typing import Final, NamedTuple
 
-#: Bits of a message's options: how it goes to the client, and whether a shared subscription chose the client for it.
+import numpy as np
+from numpy.typing import NDArray
+
+#: Bits of a message's options: how it goes to the client, and above them the number of the shared subscription that
+#: chose the client for it (Session.share_number), 0 for one of its own.
 QOS: Final = 0b0011
 RETAIN: Final = 0b0100
-SHARED: Final = 0b1000
+SHARE_SHIFT: Final = 3
+SHARES_MAX: Final = (1 << 16 - SHARE_SHIFT) - 1
 #: What was taken from the front is given back to the system once it is so many messages, and half of all.
 _COMPACT_MIN: Final = 1024
+
+
+class Waiting(NamedTuple):
+    """Messages by their positions, each with its options."""
+
+    positions: NDArray[np.uint64]
+    options: NDArray[np.uint16]
 
 
 class Backlog:
@@ -21,7 +33,7 @@ class Backlog:
     def __init__(self, positions: bytes = b"", options: bytes = b"") -> None:
         """From what `dump` gave."""
         self._positions = array("Q", positions)
-        self._options = bytearray(options)
+        self._options = array("H", options)
         # Whatever stands before this is gone: taking from the front must not move a million others each time.
         self._first = 0
         #: How many `drop` has taken away in all.
@@ -33,6 +45,10 @@ class Backlog:
     def append(self, position: int, options: int) -> None:
         self._positions.append(position)
         self._options.append(options)
+
+    def extend(self, waiting: Waiting) -> None:
+        self._positions.frombytes(waiting.positions.tobytes())
+        self._options.frombytes(waiting.options.tobytes())
 
     def prepend(self, position: int, options: int) -> None:
         """Put one in front of all others."""
@@ -70,6 +86,14 @@ class Backlog:
                 return options
             at += 1
 
+    def all(self) -> Waiting:
+        """All of them, as a copy."""
+        first = self._first
+        return Waiting(
+            np.array(self._positions[first:], np.uint64, copy=True),
+            np.array(self._options[first:], np.uint16, copy=True),
+        )
+
     def dump(self) -> tuple[bytes, bytes]:
-        """Positions (eight bytes each, in the machine's order) and options (one byte each)."""
-        return self._positions[self._first :].tobytes(), bytes(self._options[self._first :])
+        """Positions (eight bytes each, in the machine's order) and options (two bytes each)."""
+        return self._positions[self._first :].tobytes(), self._options[self._first :].tobytes()

@@ -32,7 +32,7 @@ from allthings.gateway.topics import Topics
 from allthings.log.block import FLAG_RETAIN
 from allthings.log.stream import Log
 from allthings.mqtt.errors import ProtocolError
-from allthings.mqtt.filters import decode_topic_name, split_share
+from allthings.mqtt.filters import decode_topic_name
 from allthings.mqtt.packets import Connect, Disconnect, Puback, Publish, Pubrec, Will
 from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties, encode_raw
 from allthings.mqtt.reasons import ReasonCode
@@ -103,7 +103,7 @@ class Broker:
             self.shares = Shares(shard, self.routing)
         self.refill = Refill(log)
         self.sessions = Sessions(
-            self.collector, self.routing, self.deadlines, now_ns, self._publish_will, self.refill.begin
+            self.collector, self.routing, self.deadlines, now_ns, self._publish_will, self.refill.begin, self.shares
         )
         self.subscriptions = Subscriptions(self.routing, self.retained, self.system, self.collector, audit, now_ns)
 
@@ -209,10 +209,8 @@ class Broker:
         if packet.will is not None:
             delay_s = packet.will.properties.will_delay_interval or 0
             self.sessions.hold_will(session, _message_of(packet.will), delay_s)
-        for topic_filter in tuple(session.filters):
-            # The rules may have changed while the client was away.
-            if not connection.principal.may_subscribe(split_share(topic_filter)[1]):
-                self.subscriptions.drop(session, topic_filter)
+        # The rules may have changed while the client was away.
+        self.subscriptions.withdraw(connection, session)
         if session.durable or present or packet.will is not None:
             self.sessions.when_noted(partial(self._noted, connection, packet, session, present))
         else:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from allthings.gateway import settings
 from allthings.gateway import strict as strict_things
 from allthings.gateway.rules import Rules
-from allthings.mqtt.filters import split_share
 from allthings.mqtt.reasons import ReasonCode
 from allthings.registry.counters import Versions
 from allthings.things.errors import UnavailableError
@@ -133,10 +132,8 @@ class Following:
         connection.forget_verdicts()
         if connection.session is None:
             return
-        for topic_filter in tuple(connection.session.filters):
-            if not principal.may_subscribe(split_share(topic_filter)[1]):
-                self._broker.subscriptions.drop(connection.session, topic_filter)
-                self._broker.audit.refused(connection, "subscription-removed", topic_filter, "the rules have changed")
+        self._broker.subscriptions.withdraw(connection, connection.session)
+        connection.session.withdraw()
 
     async def _things_changed(self) -> None:
         types = await asyncio.to_thread(self._registry.things.strict_types)

@@ -50,6 +50,8 @@ class Keeper:
         #: The rows of wills that are this gateway's.
         self._prefix = f"{self._shard.index}of{self._shard.count}"
         self._replayed = 0
+        #: Up to which block this gateway kept its sessions.
+        self._kept = 0
         self._keeping = asyncio.Lock()
 
     # Load
@@ -63,7 +65,7 @@ class Keeper:
         self._wills = await self._log.table(f"wills-{self._family}")
         await self._load_retained()
         self._replayed = await self._begin()
-        replay = Replay(self._broker, self._family, self._replayed)
+        replay = Replay(self._broker, self._family, self._replayed, self._kept)
         async for key, value in self._sessions.rows():
             try:
                 session = SESSION.decode(value)
@@ -75,6 +77,7 @@ class Keeper:
         blocks = await self._replay_log(replay)
         self._broker.collector.sequence = self._broker.followed = self._replayed
         await replay.fetch_claims()
+        await replay.fetch_forwarded()
         replay.settle()
         if self._stale:
             for each in self._broker.sessions.by_client.values():
@@ -128,6 +131,7 @@ class Keeper:
         """
         positions = (await self._log.status()).positions
         now = {self._name_of(index) for index in range(self._shard.count)}
+        self._kept = positions.get(self._name, 0)
         self._found = [name for name in positions if name.startswith(f"sessions-{self._family}-")]
         self._stale = [name for name in self._found if name not in now]
         if self._stale:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from allthings.gateway.backlog import Backlog
-from allthings.gateway.session import options_of
 from allthings.mqtt.outbox import Stage
 from allthings.mqtt.packets import Publish
 
@@ -53,6 +52,7 @@ class KeptSession(msgspec.Struct, frozen=True, array_like=True):
     elsewhere: list[KeptDelivery]
     dropped: int
     expired: int
+    shares: list[str]
 
 
 class KeptWill(msgspec.Struct, frozen=True, array_like=True):
@@ -79,10 +79,10 @@ WILLS: Final = msgspec.msgpack.Decoder(list[KeptWill])
 def encode_session(session: Session, keeper: str, sequence: int, followed: int) -> bytes:
     """A session as it stands now, when these blocks of this gateway (`keeper`) and of others have been handed on."""
     waiting, elsewhere = Backlog(), []
-    for delivery in session.waiting:
+    for delivery in session.queue.waiting:
         message = delivery.message
         if message.position:
-            waiting.append(message.position, options_of(delivery))
+            waiting.append(message.position, session.queue.options_of(delivery))
         else:
             elsewhere.append(
                 KeptDelivery(
@@ -90,7 +90,9 @@ def encode_session(session: Session, keeper: str, sequence: int, followed: int) 
                     *(delivery.qos, delivery.retain),
                 )
             )
-    positions, options = (first + rest for first, rest in zip(waiting.dump(), session.spilled.dump(), strict=True))
+    positions, options = (
+        first + rest for first, rest in zip(waiting.dump(), session.queue.spilled.dump(), strict=True)
+    )
     flights = []
     for packet_id, flight in session.outbox.flights.items():
         item = flight.item
@@ -120,5 +122,6 @@ def encode_session(session: Session, keeper: str, sequence: int, followed: int) 
         elsewhere=elsewhere,
         dropped=session.dropped,
         expired=session.expired,
+        shares=session.queue.shares,
     )
     return msgspec.msgpack.encode(kept)

@@ -51,9 +51,9 @@ class Refill:
 
     async def _run(self, session: Session) -> None:
         try:
-            while session.spilled and session.connection is not None:
-                head = session.spilled.head(settings.REFILL_MESSAGES)
-                dropped = session.spilled.dropped
+            while session.queue.spilled and session.connection is not None:
+                head = session.queue.spilled.head(settings.REFILL_MESSAGES)
+                dropped = session.queue.spilled.dropped
                 try:
                     found, covered = await self.fetch(
                         [position for position, _ in head], settings.SESSION_MEMORY_BYTES_MAX
@@ -63,19 +63,20 @@ class Refill:
                     await asyncio.sleep(_AGAIN_S)
                     continue
                 # It may have lost its oldest messages meanwhile.
-                lost = min(session.spilled.dropped - dropped, covered)
-                session.spilled.drop(covered - lost)
+                lost = min(session.queue.spilled.dropped - dropped, covered)
+                session.queue.spilled.drop(covered - lost)
+                came = []
                 for position, options in head[lost:covered]:
                     message = found.get(position)
                     if message is None:
                         # Older than what the log keeps.
                         session.expired += 1
                         continue
-                    session.waiting.append(_delivery(session, message, options))
-                    session.waiting_bytes += message.size
+                    came.append(_delivery(session, message, options))
+                session.admit(came)
                 session.pump()
-                if len(session.waiting) >= settings.SESSION_MEMORY_MESSAGES_MAX // 2 or (
-                    session.waiting_bytes >= settings.SESSION_MEMORY_BYTES_MAX
+                if len(session.queue.waiting) >= settings.SESSION_MEMORY_MESSAGES_MAX // 2 or (
+                    session.queue.waiting_bytes >= settings.SESSION_MEMORY_BYTES_MAX
                 ):
                     return
         finally:
@@ -91,7 +92,7 @@ class Refill:
         covered = size = 0
         for at in range(0, len(blocks), settings.REFILL_BLOCKS_AT_ONCE):
             some = blocks[at : at + settings.REFILL_BLOCKS_AT_ONCE]
-            entries = await asyncio.gather(*(self._block(sequence) for sequence, _ in some))
+            entries = await asyncio.gather(*(self.block(sequence) for sequence, _ in some))
             for (_, wanted), entry in zip(some, entries, strict=True):
                 for message in _messages(entry, wanted) if entry is not None else ():
                     found[message.position] = message
@@ -101,7 +102,8 @@ class Refill:
                     return found, covered
         return found, covered
 
-    async def _block(self, sequence: int) -> Entry | None:
+    async def block(self, sequence: int) -> Entry | None:
+        """One block, None if the log does not have it (any more). Raises LogUnavailableError."""
         reading = self._blocks.pop(sequence, None)
         if reading is None or (reading.done() and (reading.cancelled() or reading.exception())):
             reading = asyncio.create_task(self._read(sequence), name="refill")
@@ -144,20 +146,16 @@ def _messages(entry: Entry, positions: list[int]) -> list[Message]:
 
 def _delivery(session: Session, message: Message, options: int) -> Delivery:
     """As it was when it began to wait, but with the identifiers of the subscriptions that match now."""
-    topic = message.topic.decode()
-    own: set[int] = set()
-    shared: dict[str, int] = {}
-    for topic_filter, subscription in session.filters.items():
-        share, matched = split_share(topic_filter)
-        if not matches(matched, topic):
-            continue
-        if share:
-            shared[topic_filter] = subscription.identifier
-        else:
-            own.add(subscription.identifier)
-    share = ""
-    if options & backlog.SHARED and shared:
-        share, identifier = next(iter(shared.items()))
-        own = {identifier}
+    share = session.queue.share_of(options)
+    if share:
+        subscription = session.filters.get(share)
+        own = {subscription.identifier} if subscription is not None else set()
+    else:
+        topic = message.topic.decode()
+        own = {
+            subscription.identifier
+            for topic_filter, subscription in session.filters.items()
+            if not split_share(topic_filter)[0] and matches(topic_filter, topic)
+        }
     identifiers = tuple(sorted(own - {0}))
     return Delivery(message, options & backlog.QOS, bool(options & backlog.RETAIN), identifiers, share)

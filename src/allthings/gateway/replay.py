@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from allthings.gateway.backlog import SHARED, Backlog
+from allthings.gateway import backlog
+from allthings.gateway.backlog import Backlog, Waiting
 from allthings.gateway.blocks import changes_of, route_block
 from allthings.gateway.changes import (
     Claimed,
@@ -26,7 +29,8 @@ from allthings.gateway.changes import (
     WillChange,
 )
 from allthings.gateway.messages import Delivery, Message, split_expiry
-from allthings.gateway.session import Session, Subscription, options_of
+from allthings.gateway.routing import Division
+from allthings.gateway.session import Session, Subscription
 from allthings.gateway.shard import is_gateway
 from allthings.log import block
 from allthings.mqtt.filters import split_share
@@ -42,15 +46,22 @@ _LOGGER = logging.getLogger(__name__)
 
 class Replay:
     """Brings a broker's sessions back: `session` for each that was kept, `block` for each block after `after`, then
-    `fetch_claims` and `settle`. `family` names the gateways of this machine.
+    `fetch_claims` and `settle`. `family` names the gateways of this machine. `kept`: up to which block this one kept
+    its sessions, if that is more than `after`.
     """
 
-    def __init__(self, broker: Broker, family: str, after: int) -> None:
+    def __init__(self, broker: Broker, family: str, after: int, kept: int) -> None:
         self._broker = broker
         self._family = family
         self._after = after
+        self._kept = kept
         #: Flights whose messages still have to be read from the log, by position.
         self._claims: dict[int, list[tuple[Session, int]]] = defaultdict(list)
+        #: By shared subscription, which messages members of it were promised with QoS 2.
+        self._promised: dict[str, set[int]] = defaultdict(set)
+        #: What members that are gone, here or at other gateways, did not finish.
+        self._left: list[tuple[str, Waiting]] = []
+        self._forwarded: list[Forwarded] = []
         broker.routing.held = defaultdict(list)
 
     def session(self, kept: KeptSession) -> None:
@@ -68,14 +79,15 @@ class Replay:
             delivery = Delivery(Message(b"", b"", b"", 0, flight.position), flight.qos, flight.retain, (), flight.share)
             self._claim(session, flight.packet_id, delivery, Stage(flight.stage))
             if flight.share:
-                self._hold(session, flight.position)
-        session.spilled = Backlog(kept.positions, kept.options)
-        for position, options in session.spilled.head(len(session.spilled)):
-            if options & SHARED:
-                self._hold(session, position)
+                self._hold(session, flight.position, flight.share)
+        queue = session.queue
+        queue.spilled, queue.shares = Backlog(kept.positions, kept.options), kept.shares
+        for position, options in queue.spilled.head(len(queue)) if queue.shares else ():
+            if share := queue.share_of(options):
+                self._hold(session, position, share)
         for each in kept.elsewhere:
             message = Message(each.topic, each.payload, each.properties, each.expires_ns, 0)
-            session.queue(Delivery(message, each.qos, each.retain))
+            queue.append(Delivery(message, each.qos, each.retain), spill=True)
         self._broker.sessions.by_client[kept.client] = session
 
     def _subscribe(
@@ -85,10 +97,10 @@ class Replay:
         session.filters[topic_filter] = subscription
         self._broker.routing.add(topic_filter, subscription)
 
-    def _hold(self, session: Session, position: int) -> None:
+    def _hold(self, session: Session, position: int, share: str) -> None:
         held = self._broker.routing.held
         if held is not None and block.sequence(position) > self._after:
-            held[position].append(session)
+            held[position].append((session, share))
 
     def _claim(self, session: Session, packet_id: int, delivery: Delivery, stage: Stage) -> None:
         """A flight whose message is read later; until then an empty one stands for it."""
@@ -100,7 +112,7 @@ class Replay:
         before = session.outbox.restore(packet_id, delivery, delivery.qos, stage)
         if before is not None and before.message.position and before.qos == 1:
             # A message that may or may not have arrived had this identifier: it waits again.
-            session.spilled.prepend(before.message.position, options_of(before))
+            session.queue.spilled.prepend(before.message.position, session.queue.options_of(before))
         if stage >= Stage.RECEIVED:
             session.outbox.received(packet_id, Stage.RELEASED)
         elif not position:
@@ -118,13 +130,21 @@ class Replay:
         if block.is_readings(batch):
             return
         changes = changes_of(entry.sequence, batch)
-        route_block(self._broker, batch, entry.sequence, entry.source, changes)
-        if not is_gateway(self._family, entry.source):
+        ours = is_gateway(self._family, entry.source)
+        division = None
+        if self._broker.shares is not None and not ours:
+            # The first gateway divides what no gateway took, and says which messages it gives away.
+            division = Division({}, here=self._broker.shard.index > 0)
+        route_block(self._broker, batch, entry.sequence, entry.source, changes, division)
+        if not ours:
             return
         position = block.position(entry.sequence, 0)
         for change in changes:
             # Those of others too: there may have been fewer or more gateways, and clients belonged to others.
-            if isinstance(change, Given | Forwarded) or not self._broker.shard.owns(change.client):
+            if isinstance(change, Forwarded):
+                self._forward(change, entry)
+                continue
+            if isinstance(change, Given) or not self._broker.shard.owns(change.client):
                 continue
             if isinstance(change, WillChange):
                 self._broker.sessions.wills.apply(change)
@@ -135,6 +155,7 @@ class Replay:
         sessions = self._broker.sessions
         session = sessions.by_client.get(change.client)
         if isinstance(change, Claimed) and change.share:
+            self._promised[change.share].add(change.position)
             self._chosen(change)
         if session is not None and session.seen[source != session.keeper] >= position:
             return
@@ -168,7 +189,7 @@ class Replay:
             case Released():
                 session.inbox.pop(change.packet_id, None)
             case Claimed():
-                retain = session.unqueue(change.position, shared=bool(change.share))
+                retain = session.queue.take(change.position, change.share)
                 message = Message(b"", b"", b"", 0, change.position)
                 delivery = Delivery(message, 2, bool(retain), (), change.share)
                 self._claim(session, change.packet_id, delivery, Stage.SENT)
@@ -181,7 +202,7 @@ class Replay:
         """A shared subscription chose this client, perhaps another one than when the log was read again."""
         group = self._broker.routing.groups.get(change.share)
         for member in group.members if group is not None else ():
-            if member.client != change.client and member.unqueue(change.position, shared=True) is not None:
+            if member.client != change.client and member.queue.take(change.position, change.share) is not None:
                 member.dirty = True
                 return
 
@@ -197,8 +218,18 @@ class Replay:
                 message = Message(topic.encode(), kept.payload, properties, expires_ns, kept.position)
                 session.deliver([message], qos, True, (change.identifier,) if change.identifier else ())
 
+    def _forward(self, change: Forwarded, entry: Entry) -> None:
+        """What a gateway has given to another one: it is not for members at the first any more."""
+        if change.index == self._broker.shard.index and entry.sequence > self._kept:
+            self._forwarded.append(change)
+        if entry.source == self._broker.source:
+            group = self._broker.routing.groups.get(change.share)
+            for member in group.members if group is not None else ():
+                member.give_away(change.positions, change.share)
+
     def _forget(self, session: Session) -> None:
         session.ended = True
+        self._left += session.unfinished().items()
         del self._broker.sessions.by_client[session.client]
         self._broker.sessions.gone.add(session.client)
         for topic_filter in session.filters:
@@ -231,6 +262,20 @@ class Replay:
                     session.outbox.fill(packet_id, item._replace(message=message), message.size)
         self._claims.clear()
 
+    async def fetch_forwarded(self) -> None:
+        """Read with which QoS messages were published that other gateways have given to members here."""
+        for change in self._forwarded:
+            found = Backlog()
+            for sequence, positions in itertools.groupby(change.positions, block.sequence):
+                entry = await self._broker.refill.block(sequence)
+                if entry is None:
+                    continue
+                flags = entry.batch.column("flags").to_pylist()
+                for position in positions:
+                    options = flags[position - block.position(sequence, 0)] & (backlog.QOS | backlog.RETAIN)
+                    found.append(position, options)
+            self._left.append((change.share, found.all()))
+
     def settle(self) -> None:
         """All clients are away; sessions that were there until the crash are away from now on."""
         self._broker.routing.held = None
@@ -238,12 +283,24 @@ class Replay:
         for session in tuple(sessions.by_client.values()):
             if not session.durable:
                 self._forget(session)
-                continue
+        for share, waiting in self._left:
+            self._pass_on(share, waiting)
+        for session in sessions.by_client.values():
             if not session.left_ns:
                 session.left_ns = sessions.now_ns()
                 session.dirty = True
             sessions.watch(session)
         self._settle_wills()
+
+    def _pass_on(self, share: str, waiting: Waiting) -> None:
+        """As it was done before the crash, unless somebody has got it since."""
+        routing = self._broker.routing
+        group = routing.groups.get(share)
+        taken = set(self._promised[share])
+        for member in group.members if group is not None else ():
+            taken.update(_holding(member, share))
+        left = ~np.isin(waiting.positions, np.array(list(taken), np.uint64))
+        routing.take_over(share, Waiting(waiting.positions[left], waiting.options[left]))
 
     def _settle_wills(self) -> None:
         """Who was there until the crash is lost from now on; who had a session that did not last has none."""
@@ -256,3 +313,14 @@ class Replay:
                 session.will = will
                 sessions.lose(session)
                 sessions.watch(session)
+
+
+def _holding(session: Session, share: str) -> set[int]:
+    """Where the messages stand that a shared subscription gave to a session and that it has not finished."""
+    flying = {
+        flight.item.message.position
+        for flight in session.outbox.flights.values()
+        if flight.item is not None and flight.item.share == share
+    }
+    waiting = session.unfinished().get(share)
+    return flying | set(waiting.positions.tolist()) if waiting is not None else flying

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from allthings.gateway.messages import Delivery, Message, split_expiry, wire_properties
+import numpy as np
+
+from allthings.gateway import backlog
+from allthings.gateway.backlog import Waiting
+from allthings.gateway.messages import Message, split_expiry, wire_properties
 from allthings.gateway.session import Session, Subscription
 from allthings.mqtt.filters import SubscriptionTree, split_share
 from allthings.mqtt.packets.publish import encode_publish
@@ -32,6 +36,12 @@ class Group:
         """Those who are connected, else those whose sessions wait for messages."""
         return [member for member in self.members.values() if member.session.connection is not None] or [
             member for member in self.members.values() if member.session.durable and member.qos
+        ]
+
+    def heirs(self) -> list[Subscription]:
+        """The same without those who would get it at most once."""
+        return [member for member in self.members.values() if member.qos and member.session.connection is not None] or [
+            member for member in self.members.values() if member.qos and member.session.durable
         ]
 
     def turn(self, count: int) -> int:
@@ -142,9 +152,9 @@ class Routing:
         self._tree: SubscriptionTree[Subscription | Group] = SubscriptionTree()
         self._groups: dict[str, Group] = {}
         self._count = 0
-        #: Only while the log is read again: messages that were still in sessions when these were kept. A shared
-        #: subscription that chose one of them must not choose again.
-        self.held: dict[int, list[Session]] | None = None
+        #: Only while the log is read again: by position, messages that were still in sessions when these were kept,
+        #: and by which shared subscription. One that chose a session for it must not choose again.
+        self.held: dict[int, list[tuple[Session, str]]] | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -224,7 +234,7 @@ class Routing:
         here = messages.places(group.share)
         for message in messages.messages if here is None else [messages.messages[place] for place in here]:
             holders = (self.held or {}).get(message.position, [])
-            holder = next((session for session in holders if session in group.members), None)
+            holder = next((each for each in holders if each[1] == group.share), None)
             if holder is not None:
                 holders.remove(holder)
                 continue
@@ -247,18 +257,21 @@ class Routing:
             _share_out(each, group)
         return True
 
-    def pass_on(self, delivery: Delivery, gone: Session) -> bool:
-        """Give what a member that has gone did not finish to another one of its group. False when there is none."""
-        group = self._groups.get(delivery.share)
-        if group is None:
-            return False
-        for member, _ in group.parts(1):
-            qos = min(delivery.qos, member.qos)
-            if member.session is gone or not qos:
-                return False
-            member.session.deliver([delivery.message], qos, delivery.retain, _identifiers(member), delivery.share)
-            return True
-        return False
+    def take_over(self, share: str, waiting: Waiting) -> None:
+        """Give what a member that has gone did not finish to others who take it at least once, if there are any."""
+        group = self._groups.get(share)
+        members = group.heirs() if group is not None else []
+        if group is None or not members:
+            return
+        positions, options = waiting
+        size, count = len(members), len(positions)
+        turn = group.turn(count)
+        for first in range(min(size, count)):
+            member = members[(turn + first) % size]
+            some = options[first::size]
+            qos = np.minimum(some & np.uint16(backlog.QOS), np.uint16(member.qos))
+            retain = some & np.uint16(backlog.RETAIN if member.retain_as_published else 0)
+            member.session.inherit(Waiting(positions[first::size], qos | retain), share)
 
 
 def _identifiers(subscription: Subscription) -> tuple[int, ...]:

@@ -1,24 +1,27 @@
 """One client's session (MQTT 5 section 4.1): its subscriptions, what is on its way to it, and what it is sending.
 
 What is queued stands in memory as far as it is short; beyond that only the positions are kept, and the messages are
-read from the log again when their turn comes. So a session that is away for a week costs nine bytes a message.
+read from the log again when their turn comes. So a session that is away for a week costs ten bytes a message.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
-from allthings.gateway import backlog, settings
-from allthings.gateway.backlog import Backlog
+from allthings.gateway import settings
 from allthings.gateway.changes import Claimed, Received, Refused, Released
 from allthings.gateway.messages import Delivery, Message, wire_properties
+from allthings.gateway.queue import Queue
 from allthings.mqtt.errors import ProtocolError
 from allthings.mqtt.outbox import Flight, Outbox, Stage
 from allthings.mqtt.packets import Pubcomp, Pubrel
 from allthings.mqtt.reasons import ReasonCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from allthings.gateway.backlog import Waiting
     from allthings.gateway.connection import Connection
     from allthings.gateway.sessions import Sessions
     from allthings.gateway.wills import LastWill
@@ -39,8 +42,8 @@ class Session:
 
     __slots__ = (
         *("_sessions", "client", "connection", "delivered", "dirty", "dropped", "ended", "expired", "expiry_s"),
-        *("filters", "inbox", "keeper", "left_ns", "noted", "outbox", "owner", "refilling", "seen", "spilled"),
-        *("too_large", "waiting", "waiting_bytes", "will"),
+        *("filters", "inbox", "keeper", "left_ns", "noted", "outbox", "owner", "queue", "refilling", "seen"),
+        *("too_large", "will"),
     )
 
     def __init__(self, client: str, owner: str, expiry_s: int, sessions: Sessions) -> None:
@@ -70,10 +73,7 @@ class Session:
         self.seen = (0, 0)
         self.keeper = ""
         self._sessions = sessions
-        self.waiting: deque[Delivery] = deque()
-        self.waiting_bytes = 0
-        #: What waits behind `waiting`, in the log.
-        self.spilled = Backlog()
+        self.queue = Queue()
         self.refilling = False
 
     @property
@@ -83,7 +83,7 @@ class Session:
 
     @property
     def queued(self) -> int:
-        return len(self.waiting) + len(self.spilled)
+        return len(self.queue)
 
     # Messages to the client
 
@@ -96,8 +96,7 @@ class Session:
         direct = 0
         if (
             connection is not None
-            and not self.waiting
-            and not self.spilled
+            and not self.queue
             and not connection.congested
             and (qos == 1 or not self.claims(share))
         ):
@@ -107,12 +106,9 @@ class Session:
         if direct == len(messages):
             return
         for message in messages[direct:] if direct else messages:
-            self.queue(Delivery(message, qos, retain, identifiers, share))
+            self.queue.append(Delivery(message, qos, retain, identifiers, share), spill=self.durable)
         self.pump()
-        if self.queued > self._sessions.queue_messages_max(self) or (
-            self.waiting_bytes > settings.QUEUE_BYTES_MAX and not self.durable
-        ):
-            self._overrun()
+        self._bound()
 
     def claims(self, share: str) -> bool:
         """Whether a QoS 2 message is promised to this session on disk before it goes out.
@@ -121,57 +117,91 @@ class Session:
         """
         return self.durable or bool(share)
 
-    def queue(self, delivery: Delivery) -> None:
-        """Put a message at the end of the queue."""
-        message = delivery.message
-        if (
-            self.durable
-            and message.position
-            and (
-                self.spilled
-                or len(self.waiting) >= settings.SESSION_MEMORY_MESSAGES_MAX
-                or self.waiting_bytes >= settings.SESSION_MEMORY_BYTES_MAX
-            )
-        ):
-            self.spilled.append(message.position, options_of(delivery))
-            return
-        self.waiting.append(delivery)
-        self.waiting_bytes += message.size
+    def inherit(self, waiting: Waiting, share: str) -> None:
+        """Take over messages that another member of a shared subscription did not finish."""
+        self.dirty = True
+        self.queue.inherit(waiting, share)
+        self._bound()
+        self.pump()
 
-    def unqueue(self, position: int, *, shared: bool) -> bool | None:
-        """Take a QoS 2 message out of the queue; whether it is marked as retained, None if it is not there.
+    def unfinished(self) -> dict[str, Waiting]:
+        """What shared subscriptions gave to this session and others can still have, by subscription.
 
-        `shared`: the one that a shared subscription put there.
+        Not what may have arrived and must not be sent twice.
         """
-        for delivery in self.waiting:
-            if delivery.message.position == position and delivery.qos == 2 and bool(delivery.share) == shared:
-                self.waiting.remove(delivery)
-                self.waiting_bytes -= delivery.message.size
-                return delivery.retain
-        options = self.spilled.take(position, 2 | (backlog.SHARED if shared else 0), backlog.QOS | backlog.SHARED)
-        return None if options is None else bool(options & backlog.RETAIN)
+        flights = self.outbox.flights.values()
+        return self.queue.shared([flight.item for flight in flights if flight.item is not None and flight.qos == 1])
 
-    def _overrun(self) -> None:
-        """Too much waits: a durable session loses its oldest messages, and counts them; another one ends."""
-        if not self.durable:
+    def give_away(self, positions: list[int], share: str) -> None:
+        """These messages of a shared subscription have gone to another member."""
+        gone = set(positions)
+        for packet_id, flight in tuple(self.outbox.flights.items()):
+            item = flight.item
+            if item is not None and item.qos == 1 and item.share == share and item.message.position in gone:
+                self.outbox.drop(packet_id)
+        self.queue.give_away(positions, share)
+
+    def admit(self, deliveries: list[Delivery]) -> None:
+        """Messages of the queue have been read from the log."""
+        may_read = self._may_read()
+        self.queue.admit(filter(may_read, deliveries))
+        self._leave([delivery for delivery in deliveries if not may_read(delivery)])
+
+    def withdraw(self) -> None:
+        """The client comes back, or may do less than before: what it may not read any more does not reach it."""
+        may_read = self._may_read()
+        left = self.queue.sift(may_read)
+        for packet_id, flight in tuple(self.outbox.flights.items()):
+            item = flight.item
+            if item is None or may_read(item):
+                continue
+            self.outbox.drop(packet_id)
+            if item.qos == 1:
+                left.append(item)
+            elif self.claims(item.share):
+                self._sessions.note(Refused(self.client, packet_id))
+            self.dirty = True
+        self._leave(left)
+
+    def _may_read(self) -> Callable[[Delivery], bool]:
+        """Whether the client may read a message, as far as that is known now."""
+        connection = self.connection
+        if connection is None or connection.principal.grants.unbound:
+            return _anything
+        may_subscribe = functools.cache(connection.principal.may_subscribe)
+        return lambda delivery: may_subscribe(delivery.message.topic.decode())
+
+    def _leave(self, deliveries: list[Delivery]) -> None:
+        """The client does not get these; what shared subscriptions gave to it goes to other members."""
+        if not deliveries:
+            return
+        self.dirty = True
+        others = Queue()
+        others.admit(deliveries)
+        for share, waiting in others.shared(()).items():
+            self._sessions.pass_on(share, waiting)
+
+    def _bound(self) -> None:
+        """If too much waits, a durable session loses its oldest messages, and counts them; another one ends.
+
+        What other members of a shared subscription left to one that is not durable does not end it.
+        """
+        queue = self.queue
+        if self.durable:
+            surplus = len(queue) - settings.SESSION_MESSAGES_MAX
+        elif len(queue.waiting) > settings.QUEUE_MESSAGES_MAX or queue.waiting_bytes > settings.QUEUE_BYTES_MAX:
             if self.connection is not None:
                 self.connection.refuse(
                     ReasonCode.QUOTA_EXCEEDED,
-                    f"{self.queued} messages wait unacknowledged; the limit is {settings.QUEUE_MESSAGES_MAX}",
+                    f"{len(queue)} messages wait unacknowledged; the limit is {settings.QUEUE_MESSAGES_MAX}",
                 )
             return
-        surplus = self.queued - self._sessions.queue_messages_max(self)
-        self.dropped += surplus
-        self._sessions.dropped(self, surplus)
-        while surplus and self.waiting:
-            self._pop()
-            surplus -= 1
-        self.spilled.drop(surplus)
-
-    def _pop(self) -> Delivery:
-        delivery = self.waiting.popleft()
-        self.waiting_bytes -= delivery.message.size
-        return delivery
+        else:
+            surplus = len(queue.spilled) - settings.SESSION_MESSAGES_MAX
+        if surplus > 0:
+            self.dropped += surplus
+            self._sessions.dropped(self, surplus)
+            queue.drop(surplus)
 
     def pump(self) -> None:
         """Send as much of what waits as the window allows."""
@@ -181,10 +211,10 @@ class Session:
             for packet_id, flight in again:
                 self._send_again(packet_id, flight)
         # What is larger than the client takes makes room for the next one at once.
-        while self.waiting and (due := self._due(self.connection)):
+        while self.queue.waiting and (due := self._due(self.connection)):
             self.dirty = True
             self._send(due)
-        if self.spilled and len(self.waiting) < settings.SESSION_MEMORY_MESSAGES_MAX // 2:
+        if self.queue.spilled and len(self.queue.waiting) < settings.SESSION_MEMORY_MESSAGES_MAX // 2:
             self._sessions.refill(self)
 
     def _due(self, connection: Connection) -> list[Delivery]:
@@ -193,8 +223,8 @@ class Session:
         room_bytes = self.outbox.room_bytes
         now_ns = self._sessions.now_ns()
         due: list[Delivery] = []
-        while self.waiting and len(due) < room and room_bytes > 0:
-            delivery = self._pop()
+        while self.queue.waiting and len(due) < room and room_bytes > 0:
+            delivery = self.queue.pop()
             if delivery.message.expires_ns and delivery.message.expires_ns <= now_ns:
                 self.expired += 1
                 continue
@@ -231,7 +261,7 @@ class Session:
                 out.append(self._publish(packet_id, flight.item, dup=False))
         if out and self.connection is not None:
             self.connection.push(b"".join(out))
-        if self.waiting and self.outbox.room > 0:
+        if self.queue.waiting and self.outbox.room > 0:
             self.pump()
 
     def _send_again(self, packet_id: int, flight: Flight[Delivery]) -> None:
@@ -265,7 +295,7 @@ class Session:
         """PUBACK. This and what follows raise ProtocolError for an answer to another kind of message."""
         if self.outbox.acknowledged(packet_id):
             self.dirty = True
-            if self.waiting or self.spilled or not self.outbox.room:
+            if self.queue or not self.outbox.room:
                 self.pump()
         elif packet_id in self.outbox.flights:
             raise _unexpected("PUBACK", packet_id)
@@ -342,6 +372,5 @@ def _unexpected(packet: str, packet_id: int) -> ProtocolError:
     return ProtocolError(f"{packet} does not answer what was sent as {packet_id}", "MQTT 5 section 4.3")
 
 
-def options_of(delivery: Delivery) -> int:
-    """The options of a message that waits, as in a Backlog."""
-    return delivery.qos | (backlog.RETAIN if delivery.retain else 0) | (backlog.SHARED if delivery.share else 0)
+def _anything(_: Delivery) -> bool:
+    return True

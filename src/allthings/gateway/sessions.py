@@ -7,8 +7,11 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from allthings.gateway import settings
-from allthings.gateway.changes import Change, Ended, Opened
+from allthings.gateway.backlog import Waiting
+from allthings.gateway.changes import Change, Ended, Forwarded, Opened
 from allthings.gateway.session import Session
 from allthings.gateway.wills import Wills
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from allthings.gateway.connection import Connection
     from allthings.gateway.deadlines import Deadlines
     from allthings.gateway.routing import Routing
+    from allthings.gateway.shares import Shares
     from allthings.mqtt.packets import Publish
 
 _LOGGER = logging.getLogger(__name__)
@@ -25,10 +29,15 @@ _NS_PER_S = 1_000_000_000
 NEVER_S = 0xFFFF_FFFF
 #: Wills and expiries come at most about this late.
 _LOOK_EVERY_S = 0.1
+#: Positions in one change.
+_FORWARDED_AT_ONCE = 10_000
 
 
 class Sessions:
-    """By client id. `publish_will` appends a will; `refill` fetches what a session keeps in the log only."""
+    """By client id. `publish_will` appends a will; `refill` fetches what a session keeps in the log only.
+
+    `shares` is given where there are several gateways.
+    """
 
     def __init__(
         self,
@@ -38,10 +47,12 @@ class Sessions:
         now_ns: Callable[[], int],
         publish_will: Callable[[str, Publish], None],
         refill: Callable[[Session], None],
+        shares: Shares | None,
     ) -> None:
         self._collector = collector
         self._routing = routing
         self._deadlines = deadlines
+        self._shares = shares
         self.now_ns = now_ns
         self.refill = refill
         self.wills = Wills(collector, publish_will)
@@ -62,9 +73,6 @@ class Sessions:
     def when_noted(self, call: Callable[[], None]) -> None:
         """Call it when all changes until now are on disk."""
         self._collector.then(call)
-
-    def queue_messages_max(self, session: Session) -> int:
-        return settings.SESSION_MESSAGES_MAX if session.durable else settings.QUEUE_MESSAGES_MAX
 
     def dropped(self, session: Session, messages: int) -> None:
         """A durable session lost its oldest messages."""
@@ -111,6 +119,7 @@ class Sessions:
         session.connection = connection
         session.left_ns = 0
         session.dirty = True
+        session.withdraw()
         session.outbox.connect(min(window, settings.IN_FLIGHT_MAX))
         if session.outbox.flights or session.queued:
             session.pump()
@@ -199,21 +208,27 @@ class Sessions:
         self.drop_will(session)
         for topic_filter in session.filters:
             self._routing.remove(topic_filter, session)
+        for share, waiting in session.unfinished().items():
+            # Before its end: whoever reads of that knows what became of these.
+            self.pass_on(share, waiting)
         if session.noted:
             self.note(Ended(session.client))
             self.gone.add(session.client)
-        self._pass_on(session)
 
-    def _pass_on(self, session: Session) -> None:
-        """What a member of a shared subscription did not finish goes to another one (section 4.8.2)."""
-        unfinished = [
-            flight.item
-            for flight in session.outbox.flights.values()
-            if flight.item is not None and flight.item.share and flight.qos == 1
-        ]
-        unfinished += [delivery for delivery in session.waiting if delivery.share]
-        for delivery in unfinished:
-            self._routing.pass_on(delivery, session)
+    def pass_on(self, share: str, waiting: Waiting) -> None:
+        """What a member of a shared subscription did not finish goes to others (section 4.8.2)."""
+        owners = self._shares.owners(share, len(waiting.positions)) if self._shares is not None else None
+        if owners is not None and self._shares is not None:
+            for index in np.unique(owners).tolist():
+                if index != self._shares.here:
+                    self._forward(share, index, waiting.positions[owners == index].tolist())
+            here = owners == self._shares.here
+            waiting = Waiting(waiting.positions[here], waiting.options[here])
+        self._routing.take_over(share, waiting)
+
+    def _forward(self, share: str, index: int, positions: list[int]) -> None:
+        for at in range(0, len(positions), _FORWARDED_AT_ONCE):
+            self.note(Forwarded(share, index, positions[at : at + _FORWARDED_AT_ONCE]))
 
 
 def _dues(session: Session) -> list[int]:

@@ -58,7 +58,7 @@ IN_FLIGHT_BYTES_MAX: Final = 16 * 1024 * 1024
 UNREAD_BYTES_MAX: Final = 1024 * 1024
 
 #: A session that outlives its connection is kept so long at most, and so many messages wait in it; then it loses its
-#: oldest ones, which is counted. Beyond the first few they wait in the log, and cost nine bytes each.
+#: oldest ones, which is counted. Beyond the first few they wait in the log, and cost ten bytes each.
 SESSION_EXPIRY_S_MAX: Final = 30 * 86_400
 SESSION_MESSAGES_MAX: Final = 1_000_000
 SESSION_MEMORY_MESSAGES_MAX: Final = 1000

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from allthings.gateway.changes import Given
 from allthings.gateway.shard import Shard
@@ -44,6 +46,7 @@ class Shares:
 
     def __init__(self, shard: Shard, routing: Routing) -> None:
         self._shard = shard
+        self.here = shard.index
         self._routing = routing
         self._others: dict[int, dict[str, Members]] = {}
         # Filters of which others have members: key and value are the whole filter.
@@ -101,6 +104,16 @@ class Shares:
         for place, row in enumerate(rows):
             by_gateway.setdefault(slots[(turn + place) % len(slots)], []).append(row)
         return [Given(share, index, some) for index, some in by_gateway.items() if index != self._shard.index]
+
+    def owners(self, share: str, count: int) -> NDArray[np.int64] | None:
+        """The gateways whose members get each of `count` messages; None if there are members here only, or none."""
+        slots = self._slots(share)
+        if not slots or set(slots) == {self._shard.index}:
+            return None
+        turn = self._turns.get(share, 0)
+        self._turns[share] = turn + count
+        owners: NDArray[np.int64] = np.array(slots)[(turn + np.arange(count)) % len(slots)]
+        return owners
 
     def _slots(self, share: str) -> list[int]:
         """Gateways, each as often as it has members: those who are connected, else those whose sessions wait."""

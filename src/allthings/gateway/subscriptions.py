@@ -153,6 +153,13 @@ class Subscriptions:
             if session.durable:
                 self._collector.change(Unsubscribed(session.client, topic_filter))
 
+    def withdraw(self, connection: Connection, session: Session) -> None:
+        """Drop the filters that the client may not read any more."""
+        for topic_filter in tuple(session.filters):
+            if not connection.principal.may_subscribe(topic_filter):
+                self.drop(session, topic_filter)
+                self._audit.refused(connection, "subscription-removed", topic_filter, "the rules have changed")
+
     def unsubscribe(self, connection: Connection, session: Session, packet: Unsubscribe) -> None:
         """UNSUBSCRIBE: messages that are on their way may still come [MQTT-3.10.4-2]."""
         reasons = []

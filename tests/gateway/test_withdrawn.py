@@ -1,0 +1,114 @@
+"""What waits for a client that may not read it any more does not reach it, and is not lost to others who share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from allthings.gateway import admission, settings
+from allthings.gateway.access import Principal
+from allthings.gateway.rules import Grant, Grants
+from allthings.registry.access import AccessRule
+from tests.gateway.station import Peer, Puback, Pubcomp, Publish, Pubrec, Pubrel, Station, subscribe
+
+SECRETS = ["secret/1", "secret/2", "secret/3"]
+RULE = AccessRule("open", "anonymous", "open/#", True, True, "", 0)
+NARROW = Principal(None, Grants((Grant(("open", "#"), True, True, RULE),)))
+
+Withdraw = Callable[[], None]
+
+
+@pytest.fixture
+def withdraw(monkeypatch: pytest.MonkeyPatch) -> Withdraw:
+    """From now on whoever comes may read `open/#` only."""
+    return lambda: monkeypatch.setattr(admission, "ANYONE", NARROW)
+
+
+async def publish(station: Station, qos: int, *topics: str) -> None:
+    peer = await station.connect("publisher")
+    for number, topic in enumerate(topics, 1):
+        peer.send(Publish(topic, topic.encode(), qos, packet_id=number))
+    await station.settle()
+    peer.vanish()
+    await station.settle()
+
+
+async def take_all(station: Station, peer: Peer) -> list[str]:
+    got: list[str] = []
+    while packets := peer.take():
+        for packet in packets:
+            if isinstance(packet, Publish):
+                got.append(packet.topic)
+                peer.send(Puback(packet.packet_id) if packet.qos == 1 else Pubrec(packet.packet_id))
+            elif isinstance(packet, Pubrel):
+                peer.send(Pubcomp(packet.packet_id))
+        await station.settle()
+    return got
+
+
+@pytest.mark.parametrize("memory", [2, 1000])
+@pytest.mark.parametrize("flying", [0, 1])
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("crash", ["", "before", "after"])
+async def test_who_comes_back_gets_only_what_it_may_read_now(
+    station: Station,
+    monkeypatch: pytest.MonkeyPatch,
+    withdraw: Withdraw,
+    memory: int,
+    flying: int,
+    qos: int,
+    crash: str,
+) -> None:
+    monkeypatch.setattr(settings, "SESSION_MEMORY_MESSAGES_MAX", memory)
+    peer = await station.session("a", "#", qos=qos, receive_maximum=1)
+    if not flying:
+        peer.vanish()
+        await station.settle()
+    await publish(station, qos, "secret/1", "open/1", "secret/2", "open/2")
+    assert len(peer.publishes()) == flying
+    peer.vanish()
+    await station.settle()
+    if crash == "before":
+        await station.restart()
+    withdraw()
+    if crash == "after":
+        peer = await station.connect("a", clean=False, expiry_s=1000, receive_maximum=1)
+        await station.restart()
+    peer = await station.connect("a", clean=False, expiry_s=1000)
+    assert await take_all(station, peer) == ["open/1", "open/2"]
+    assert station.broker.sessions.by_client["a"].queued == 0
+    assert "#" not in station.broker.sessions.by_client["a"].filters
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_who_is_there_gets_no_more_of_it_at_once(
+    station: Station, monkeypatch: pytest.MonkeyPatch, qos: int
+) -> None:
+    peer = await station.session("a", "#", qos=qos, receive_maximum=1)
+    await publish(station, qos, "open/1", "secret/1", "open/2", "secret/2")
+    session = station.broker.sessions.by_client["a"]
+    monkeypatch.setattr(peer.connection, "principal", NARROW)
+    station.broker.subscriptions.withdraw(peer.connection, session)
+    session.withdraw()
+    assert await take_all(station, peer) == ["open/1", "open/2"]
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("memory", [2, 1000])
+async def test_what_a_shared_subscription_gave_goes_to_another_member(
+    station: Station, monkeypatch: pytest.MonkeyPatch, withdraw: Withdraw, qos: int, memory: int
+) -> None:
+    monkeypatch.setattr(settings, "SESSION_MEMORY_MESSAGES_MAX", memory)
+    share = "$share/g/#"
+    one = await station.session("a", share, qos=qos)
+    one.vanish()
+    await station.settle()
+    await publish(station, qos, *SECRETS, "open/1")
+    other = await station.session("b", qos=qos)
+    other.send(subscribe(share, qos))
+    await station.settle()
+    withdraw()
+    one = await station.connect("a", clean=False, expiry_s=1000)
+    assert await take_all(station, one) == ["open/1"]
+    assert await take_all(station, other) == SECRETS
