@@ -38,6 +38,14 @@ class Commands:
         return {**found, "PYTHONPATH": os.pathsep.join(sys.path)}
 
     def run(self, *arguments: str, status: int = 0, **more: Any) -> str:
+        result = self.result(*arguments, status=status, **more)
+        return result.stdout + (result.stderr if status else "")
+
+    def remarks(self, *arguments: str) -> str:
+        """What a command that succeeds says beside its data."""
+        return self.result(*arguments, status=0).stderr
+
+    def result(self, *arguments: str, status: int, **more: Any) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
             [sys.executable, "-c", "from allthings.cli import main; main()", *arguments],
             capture_output=True,
@@ -49,7 +57,7 @@ class Commands:
         )
         assert result.returncode == status, result.stderr
         assert "Traceback" not in result.stderr
-        return result.stdout + (result.stderr if status else "")
+        return result
 
     def json(self, *arguments: str, status: int = 0) -> Any:
         return json.loads(self.run(*arguments, "--json", status=status))
@@ -102,6 +110,47 @@ def test_a_thing_that_cannot_be_added_says_why(commands: Commands, tmp_path: Pat
     assert "error: " in commands.run("things", "add", str(tmp_path / "td.json"), status=1)
     (tmp_path / "td.json").write_text("{")
     assert "is no JSON" in commands.run("things", "add", str(tmp_path / "td.json"), status=1)
+    assert "cannot be read" in commands.run("things", "add", str(tmp_path / "none.json"), status=1)
+    assert "standard input is no JSON" in commands.run("things", "add", "-", status=1, input="{")
+    assert "is no name" in commands.run("things", "add", "no/name", status=1)
+    commands.run("things", "add", str(tmp_path / "td.json"), "--title", "Twice", status=2)
+
+
+def test_a_thing_is_added_by_its_name_and_its_device_given_a_token(commands: Commands) -> None:
+    assert commands.run("things", "add", "saw", "--title", "The saw") == "added urn:allthings:saw\n"
+    assert commands.json("things", "show", "saw")["title"] == "The saw"
+    assert "never" in commands.run("things", "list", "saw")
+    assert "exists already" in commands.run("things", "add", "saw", status=1)
+    made = commands.json("things", "token", "saw", "--label", "test")
+    assert made["thing"] == "saw"
+    assert made["token"].startswith("atd_")
+    assert commands.run("things", "token", "saw").startswith("atd_")
+    assert "logs in as saw" in commands.remarks("things", "token", "saw")
+    assert "there is no thing" in commands.run("things", "token", "saww", status=1)
+    assert "no thing matches" in commands.remarks("things", "list", "sawww")
+    commands.run("things", "remove", "saw", "--yes")
+
+
+def test_an_empty_history_says_why(commands: Commands, pump: str) -> None:
+    assert "no readings in this time" in commands.remarks("history", pump, "--from", "2000-01-01", "--to", "2000-01-02")
+    assert "has no pressur; it has" in commands.remarks("history", pump, "pressur", *SPAN)
+    assert "there is no thing" in commands.run("history", "pumpp", status=1)
+    assert "no value of pumpp yet" in _first_remark(commands, "watch", "pumpp")
+
+
+def _first_remark(commands: Commands, *arguments: str) -> str:
+    """The first line on standard error of a command that goes on until it is ended."""
+    with subprocess.Popen(
+        [sys.executable, "-c", "from allthings.cli import main; main()", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=commands.environment(),
+    ) as running:
+        assert running.stderr is not None
+        line = running.stderr.readline()
+        running.terminate()
+    return line
 
 
 def test_a_replayed_recording_is_a_live_device_that_can_be_adopted(commands: Commands, tmp_path: Path) -> None:
@@ -167,6 +216,7 @@ def test_queries(commands: Commands, pump: str) -> None:
 def test_doctor_finds_a_running_platform_by_its_data(commands: Commands) -> None:
     report = commands.json("doctor", "--data", str(commands.platform.data))
     states = {check["check"]: check["state"] for check in report["checks"]}
+    assert commands.run("doctor", "--data", str(commands.platform.data)).endswith(("all is well\n", "need a look\n"))
     assert states["ready"] == states["role gateway"] == states["port MQTT"] == "ok"
     assert {setting["name"]: setting["from"] for setting in report["settings"]}["data"] == "flag"
 

@@ -38,6 +38,18 @@ def test_help_has_an_example_and_machine_output(name: str) -> None:
         assert "--json" in result.output
 
 
+def test_groups_and_the_program_itself_have_examples() -> None:
+    for group in ("", *(str(group.name) for group in APP.registered_groups)):
+        result = RUNNER.invoke(APP, [*group.split(), "--help"])
+        assert re.search(rf"Example: allthings {group}", result.output), group
+
+
+def test_the_version_is_an_option_too() -> None:
+    result = RUNNER.invoke(APP, ["--version"])
+    assert result.exit_code == 0
+    assert re.fullmatch(r"allthings \d+\.\d+\.\d+\S*\n", result.output)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -45,6 +57,7 @@ def test_help_has_an_example_and_machine_output(name: str) -> None:
         ["no-such-command"],
         ["query", "x", "--format", "xml"],
         ["watch", "--nonsense"],
+        ["things", "list", "--state", "lost"],
         ["access", "add", "devices", "firmware/#"],
         ["access", "check", "x", "--thing", "pump", "--user", "ada"],
         ["users", "add", "ada", "--role", "king"],

@@ -125,7 +125,29 @@ def test_a_unit_by_custom_must_fit_the_values(name: str, low: float | None, high
 
 @pytest.mark.parametrize(
     ("ucum", "symbol"),
-    [("Cel", "°C"), ("ug/m3", "µg/m³"), ("kW.h", "kWh"), ("1", ""), ("%", "%"), ("hPa", "hPa"), ("furlong", "furlong")],
+    [
+        ("Cel", "°C"),
+        ("ug/m3", "µg/m³"),
+        ("[ppm]", "ppm"),
+        ("W.h", "Wh"),
+        ("kW.h", "kWh"),
+        ("1", ""),
+        ("%", "%"),
+        ("[custom]", "custom"),
+        ("{person}", "person"),
+        ("uV", "µV"),
+        ("uS/cm", "µS/cm"),
+        ("us", "µs"),
+        ("var", "var"),
+        ("dm3/h", "dm³/h"),
+        ("m/s2", "m/s²"),
+        ("kg.m2", "kg·m²"),
+        ("H2O", "H2O"),
+        ("L/min", "L/min"),
+        ("hPa", "hPa"),
+        ("furlong", "furlong"),
+        ("", ""),
+    ],
 )
 def test_symbols_for_people(ucum: str, symbol: str) -> None:
     assert unit_symbol(ucum) == symbol

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -43,16 +43,35 @@ def create() -> typer.Typer:
     """The whole application."""
     app = typer.Typer(
         name="allthings",
-        help="The open platform for the Internet of Things.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_root)
     for name in COMMANDS:
         import_module(f"allthings.cli.{name}").register(app)
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from allthings import __version__
+
+        typer.echo(f"allthings {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The open platform for the Internet of Things.
+
+    Example: allthings demo    (then open the address that it prints)
+    """
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from allthings.cli.groups import add_group
 from allthings.cli.options import DEFAULT_URL, Json, Token, Url, Yes
 from allthings.cli.removal import remove
 
@@ -14,13 +15,16 @@ _ROOT = "/api/access/rules"
 Subject = Annotated[
     str,
     typer.Argument(
+        metavar="WHO",
         help="Who: devices, users, authenticated, anonymous, thing:NAME, user:NAME, role:ROLE or tenant:NAME.",
         show_default=False,
     ),
 ]
 Filter = Annotated[
     str,
-    typer.Argument(help="Which topics; {thing}, {user} and {client} stand for who asks.", show_default=False),
+    typer.Argument(
+        metavar="FILTER", help="Which topics; {thing}, {user} and {client} stand for who asks.", show_default=False
+    ),
 ]
 
 
@@ -59,21 +63,18 @@ def add_rule(
     Example: allthings access add devices "firmware/#" --subscribe --note "all devices may fetch firmware"
     """
     from allthings.cli.client import Client
-    from allthings.cli.output import write_json, write_line
+    from allthings.cli.output import write_outcome
 
     if not publish and not subscribe:
         raise typer.BadParameter("say what is allowed", param_hint="--publish or --subscribe")
     rule = {"subject": subject, "filter": filter_, "publish": publish, "subscribe": subscribe, "note": note}
     with Client(url, token) as client:
         made = client.request("POST", _ROOT, json=rule).json()
-    if as_json:
-        write_json(made)
-    else:
-        write_line(f"added {made['id']}")
+    write_outcome(made, f"added {made['id']}", as_json)
 
 
 def remove_rules(
-    rules: Annotated[list[str], typer.Argument(help="Their ids.", show_default=False)],
+    rules: Annotated[list[str], typer.Argument(metavar="RULE", help="Their ids.", show_default=False)],
     yes: Yes = False,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
@@ -87,7 +88,9 @@ def remove_rules(
 
 
 def check(
-    topic: Annotated[str, typer.Argument(help="A topic, or the filter of a subscription.", show_default=False)],
+    topic: Annotated[
+        str, typer.Argument(metavar="TOPIC", help="A topic, or the filter of a subscription.", show_default=False)
+    ],
     thing: Annotated[str | None, typer.Option(help="The thing that asks.", show_default=False)] = None,
     user: Annotated[str | None, typer.Option(help="The user who asks.", show_default=False)] = None,
     client_id: Annotated[str, typer.Option("--client", help="The client id of who asks.", show_default=False)] = "",
@@ -118,9 +121,12 @@ def _mark(allowed: bool) -> str:
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List, add, remove and try access rules.")
-    group.command("list")(list_rules)
-    group.command("add")(add_rule)
-    group.command("remove")(remove_rules)
-    group.command("check")(check)
-    app.add_typer(group, name="access")
+    add_group(
+        app,
+        "access",
+        "List, add, remove and try access rules.",
+        list=list_rules,
+        add=add_rule,
+        remove=remove_rules,
+        check=check,
+    )

@@ -11,8 +11,8 @@ from allthings.cli.options import DEFAULT_URL, Json, Token, Url
 
 
 class Area(StrEnum):
-    refusal = "refusal"
-    change = "change"
+    REFUSAL = "refusal"
+    CHANGE = "change"
 
 
 def audit(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from allthings.cli.groups import add_group
 from allthings.cli.options import DEFAULT_URL, Json, Token, Url, Yes
 from allthings.cli.removal import remove
 
@@ -36,12 +37,17 @@ def list_bridges(as_json: Json = False, url: Url = DEFAULT_URL, token: Token = "
         if state["trouble"]:
             remark(f"{bridge['name']}: {state['trouble']}")
     columns = ["bridge", "to", "MQTT", "maps", "now", "sent", "taken", "blocks behind"]
-    write_table(columns, rows, right=["sent", "taken", "blocks behind"])
+    if rows:
+        write_table(columns, rows, right=["sent", "taken", "blocks behind"])
+    else:
+        remark("no bridges: see `allthings bridge add --help`")
 
 
 def add_bridge(
-    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
-    to: Annotated[str, typer.Argument(help="The other broker: mqtt://host:1883 or mqtts://…", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)],
+    to: Annotated[
+        str, typer.Argument(metavar="URL", help="The other broker: mqtt://host:1883 or mqtts://…", show_default=False)
+    ],
     out: Annotated[Maps, typer.Option("--out", help="What is sent there; see below.", show_default=False)] = None,
     in_: Annotated[Maps, typer.Option("--in", help="What is taken from there; see below.", show_default=False)] = None,
     user: Annotated[str, typer.Option(help="Our user name there.")] = "",
@@ -65,7 +71,7 @@ def add_bridge(
     Example: allthings bridge add cloud mqtts://broker.example.org --out "things/#,prefix=site1/" --in "commands/#"
     """
     from allthings.cli.client import Client
-    from allthings.cli.output import write_json, write_line
+    from allthings.cli.output import write_outcome
 
     maps = [*(parse_map("out", text) for text in out or []), *(parse_map("in", text) for text in in_ or [])]
     if not maps:
@@ -75,14 +81,11 @@ def add_bridge(
         wanted["ca"] = ca.read_text()
     with Client(url, token) as client:
         made = client.request("POST", "/api/bridges", json=wanted).json()
-    if as_json:
-        write_json(made)
-    else:
-        write_line(f"added {name}: see how it is with `allthings bridge list`")
+    write_outcome(made, f"added {name}: see how it is with `allthings bridge list`", as_json)
 
 
 def remove_bridges(
-    names: Annotated[list[str], typer.Argument(help="Their names.", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Their names.", show_default=False)],
     yes: Yes = False,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
@@ -115,8 +118,11 @@ def parse_map(direction: str, text: str) -> dict[str, Any]:
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List, add and remove bridges to other brokers.")
-    group.command("list")(list_bridges)
-    group.command("add")(add_bridge)
-    group.command("remove")(remove_bridges)
-    app.add_typer(group, name="bridge")
+    add_group(
+        app,
+        "bridge",
+        "List, add and remove bridges to other brokers.",
+        list=list_bridges,
+        add=add_bridge,
+        remove=remove_bridges,
+    )

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from allthings.cli.groups import add_group
 from allthings.cli.options import Json
 from allthings.cli.up import Data, flags
 
 if TYPE_CHECKING:
     from allthings.runtime.authority import Authority
 
-Thing = Annotated[str, typer.Argument(help="The thing's name.", show_default=False)]
+Thing = Annotated[str, typer.Argument(metavar="THING", help="The thing's name.", show_default=False)]
 Names = Annotated[
     list[str] | None,
     typer.Option("--name", help="Host name or address that clients use; can be given more than once."),
@@ -91,7 +92,12 @@ def revoke(thing: Thing, data: Data = None, as_json: Json = False) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    commands = typer.Typer(help="Certificates for TLS.", no_args_is_help=True)
-    for name, function in (("init", init), ("device", device), ("revoke", revoke)):
-        commands.command(name)(function)
-    app.add_typer(commands, name="certs")
+    add_group(
+        app,
+        "certs",
+        "Certificates for TLS: an authority of one's own, a server certificate, certificates of devices.",
+        "init --name broker.example.org",
+        init=init,
+        device=device,
+        revoke=revoke,
+    )

@@ -108,7 +108,16 @@ def _report(settings: list[dict[str, Any]], versions: dict[str, str], findings: 
         if finding.advice:
             detail.append(f"\n→ {finding.advice}", style="bold")
         table.add_row(Text(mark, style=style), finding.check, detail)
-    console.print(table)
+    console.print(table, "")
+    console.print(_verdict(findings))
+
+
+def _verdict(findings: list[Finding]) -> str:
+    failed = sum(finding.state == "fail" for finding in findings)
+    unsure = sum(finding.state == "warn" for finding in findings)
+    if failed:
+        return f"{failed} of {len(findings)} checks failed; the arrows say what to do"
+    return f"nothing failed; {unsure} of {len(findings)} checks need a look" if unsure else "all is well"
 
 
 def register(app: typer.Typer) -> None:

@@ -19,7 +19,9 @@ _THINGS_PAGE = 500
 
 def export(
     output: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write: .ndjson or .ndjson.gz.")],
-    things: Annotated[list[str] | None, typer.Argument(help="Only these; all if none is named.")] = None,
+    things: Annotated[
+        list[str] | None, typer.Argument(metavar="THING", help="Only these; all if none is named.")
+    ] = None,
     start: From = "24h",
     end: To = "now",
     as_json: Json = False,

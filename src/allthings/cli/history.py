@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from allthings.cli.options import DEFAULT_URL, From, Json, To, Token, Url, moment
+
+if TYPE_CHECKING:
+    from allthings.cli.client import Client
 
 #: What a terminal gets unless it asks for more.
 TABLE_ROWS = 1000
@@ -23,10 +26,10 @@ class Format(StrEnum):
 
 
 def history(
-    thing: Annotated[str, typer.Argument(help="The thing's name or id.", show_default=False)],
+    thing: Annotated[str, typer.Argument(metavar="THING", help="The thing's name or id.", show_default=False)],
     properties: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PROPERTY]...", help="Which properties; all of them if none is named."),
+        typer.Argument(metavar="PROPERTY", help="Which properties; all of them if none is named."),
     ] = None,
     start: From = "24h",
     end: To = "now",
@@ -74,7 +77,10 @@ def history(
         limit = TABLE_ROWS if chosen is Format.TABLE else 0
     with Client(url, token) as client:
         if chosen is Format.TABLE:
-            _show(collect(client, params, limit))
+            found = collect(client, params, limit)
+            if not any(series["points"] for series in found["series"]):
+                remark(_why_empty(client, thing, properties or []))
+            _show(found)
         elif chosen is Format.JSON:
             _write_json(collect(client, params, limit), output)
         else:
@@ -99,15 +105,26 @@ def _write_json(found: dict[str, Any], output: Path | None) -> None:
         sink.write(orjson.dumps(found))
 
 
+def _why_empty(client: Client, thing: str, properties: list[str]) -> str:
+    """No readings: because of the time, or is something misspelt? Raises ProblemError when there is no such thing."""
+    from allthings.cli.client import thing_path
+
+    known = client.get(thing_path(thing)).get("properties", {})
+    missing = [name for name in properties if name not in known]
+    if missing:
+        return f"{thing} has no {', '.join(missing)}; it has {', '.join(known) or 'no properties yet'}"
+    return "no readings in this time"
+
+
 def _show(found: dict[str, Any]) -> None:
     from allthings.cli.output import remark, write_line, write_table
     from allthings.things.units import unit_symbol
 
-    if not any(series["points"] for series in found["series"]):
-        remark("no readings in this time")
     for series in found["series"]:
-        unit = f" in {unit_symbol(series['unit'])}" if series["unit"] else ""
-        write_line(f"{series['thing']} {series['property']}{unit}")
+        if not series["points"]:
+            continue
+        unit = unit_symbol(series["unit"] or "")
+        write_line(f"{series['thing']} {series['property']}{' in ' if unit else ''}{unit}")
         columns = series["columns"]
         write_table(columns, series["points"], right=columns[1:])
         write_line("")

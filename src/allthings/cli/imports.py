@@ -21,7 +21,8 @@ _LISTED_MAX = 20
 
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="Readings: .csv, .ndjson, .parquet or .arrow (also .csv.gz, .ndjson.gz).")
+        Path,
+        typer.Argument(metavar="FILE", help="Readings: .csv, .ndjson, .parquet or .arrow (also .csv.gz, .ndjson.gz)."),
     ],
     thing: Annotated[
         str, typer.Option(help="The thing, for a file with a time and a column for each property.", show_default=False)

@@ -11,12 +11,16 @@ DEFAULT_URL: Final = "http://127.0.0.1:8484"
 
 Url: TypeAlias = Annotated[
     str,
-    typer.Option("--url", envvar="ALLTHINGS_URL", help="Where the platform answers.", show_default=True),
+    typer.Option("--url", metavar="URL", envvar="ALLTHINGS_URL", help="Where the platform answers.", show_default=True),
 ]
 Token: TypeAlias = Annotated[
     str,
     typer.Option(
-        "--token", envvar="ALLTHINGS_TOKEN", help="A bearer token; not needed with --open.", show_default=False
+        "--token",
+        metavar="TOKEN",
+        envvar="ALLTHINGS_TOKEN",
+        help="A bearer token; not needed with --open.",
+        show_default=False,
     ),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Machine output: JSON on standard output.")]

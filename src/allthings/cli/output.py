@@ -17,6 +17,14 @@ def write_json(value: Any) -> None:
     write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
+def write_outcome(value: Any, line: str, as_json: bool) -> None:
+    """What a change gave: the whole for programs, a line for people."""
+    if as_json:
+        write_json(value)
+    else:
+        write_line(line)
+
+
 def write_line(text: str) -> None:
     """A line of data."""
     sys.stdout.write(text + "\n")

@@ -17,7 +17,9 @@ class Format(StrEnum):
 
 
 def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT; - reads it from standard input.", show_default=False)],
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help="One SELECT; - reads it from standard input.", show_default=False)
+    ],
     format_: Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")] = Format.TABLE,
     as_json: Json = False,
     url: Url = DEFAULT_URL,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from allthings.cli.groups import add_group
 from allthings.cli.options import DEFAULT_URL, Json, Token, Url, Yes
 from allthings.cli.removal import remove
 
@@ -14,8 +15,8 @@ _ROOT = "/api/access/quotas"
 
 
 class Over(StrEnum):
-    slow = "slow"
-    refuse = "refuse"
+    SLOW = "slow"
+    REFUSE = "refuse"
 
 
 Limit = float | None
@@ -46,6 +47,7 @@ def set_quota(
     scope: Annotated[
         str,
         typer.Argument(
+            metavar="SCOPE",
             help="client (each), tenant (each), thing:NAME, user:NAME or tenant:NAME.",
             show_default=False,
         ),
@@ -54,7 +56,7 @@ def set_quota(
     bytes_: Annotated[Limit, typer.Option("--bytes", help="Bytes a second [no limit].", show_default=False)] = None,
     over: Annotated[
         Over, typer.Option(help="What happens to more: slow the client down, or refuse it (0x97, MQTT 5).")
-    ] = Over.slow,
+    ] = Over.SLOW,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -64,19 +66,17 @@ def set_quota(
     Example: allthings quotas set client --messages 100 --bytes 100000
     """
     from allthings.cli.client import Client, thing_path
-    from allthings.cli.output import write_json, write_line
+    from allthings.cli.output import write_outcome
 
     wanted = {"messages_s": messages, "bytes_s": bytes_, "over": over.value}
     with Client(url, token) as client:
         made = client.request("PUT", thing_path(scope, root=_ROOT), json=wanted).json()
-    if as_json:
-        write_json(made)
-    else:
-        write_line(f"{scope}: {_shown(messages)} messages/s, {_shown(bytes_)} bytes/s, {over.value}")
+    line = f"{scope}: {_shown(messages)} messages/s, {_shown(bytes_)} bytes/s, {over.value}"
+    write_outcome(made, line, as_json)
 
 
 def remove_quotas(
-    scopes: Annotated[list[str], typer.Argument(help="Their scopes.", show_default=False)],
+    scopes: Annotated[list[str], typer.Argument(metavar="SCOPE", help="Their scopes.", show_default=False)],
     yes: Yes = False,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
@@ -94,8 +94,4 @@ def _shown(limit: Limit) -> str:
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List, set and remove quotas.")
-    group.command("list")(list_quotas)
-    group.command("set")(set_quota)
-    group.command("remove")(remove_quotas)
-    app.add_typer(group, name="quotas")
+    add_group(app, "quotas", "List, set and remove quotas.", list=list_quotas, set=set_quota, remove=remove_quotas)

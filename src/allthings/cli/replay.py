@@ -29,7 +29,9 @@ class Target(NamedTuple):
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="A recording: .csv, .ndjson, .parquet or .arrow (also .csv.gz).")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A recording: .csv, .ndjson, .parquet or .arrow (also .csv.gz).")
+    ],
     thing: Annotated[str, typer.Option(help="The thing's name; default is the file's name.", show_default=False)] = "",
     speed: Annotated[str, typer.Option(help="Times faster than recorded, or `max`.")] = "1",
     time_column: Annotated[str, typer.Option(help="The column of times; found by itself.", show_default=False)] = "",
@@ -172,7 +174,8 @@ async def _publish(
 
     columns = (SpinnerColumn(), TextColumn(target.thing), BarColumn(), MofNCompleteColumn())
     try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("", total=total or None)
             async with aiomqtt.Client(
                 target.host,

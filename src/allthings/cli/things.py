@@ -1,20 +1,32 @@
-"""`allthings things`: list, show, add, remove and adopt things."""
+"""`allthings things`: list, show, add, remove and adopt things, and make tokens for their devices."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from allthings.cli.groups import add_group
 from allthings.cli.options import DEFAULT_URL, Json, Token, Url, Yes
 from allthings.cli.removal import remove
 
-Thing = Annotated[str, typer.Argument(help="The thing's name or id.", show_default=False)]
+if TYPE_CHECKING:
+    from allthings.cli.client import Client
+
+Thing = Annotated[str, typer.Argument(metavar="THING", help="The thing's name or id.", show_default=False)]
+
+
+class State(StrEnum):
+    ADOPTED = "adopted"
+    DISCOVERED = "discovered"
 
 
 def list_things(
-    search: Annotated[str, typer.Argument(help="Words that name, title or type contain.", show_default=False)] = "",
-    state: Annotated[str, typer.Option(help="Only `adopted` or `discovered` things.", show_default=False)] = "",
+    search: Annotated[
+        str, typer.Argument(metavar="WORDS", help="Words that name, title or type contain.", show_default=False)
+    ] = "",
+    state: Annotated[State | None, typer.Option(help="Only these things.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(help="At most this many.", min=1)] = 100,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
@@ -28,7 +40,7 @@ def list_things(
     from allthings.cli.output import remark, show, write_json, write_table
     from allthings.things.units import unit_symbol
 
-    params = {"search": search or None, "state": state or None}
+    params = {"search": search or None, "state": state and state.value}
     with Client(url, token) as client:
         found, page = client.pages("/api/things", "things", params, limit)
     if as_json:
@@ -39,10 +51,18 @@ def list_things(
         main = thing["main"] or {}
         value = f"{show(main.get('value'))} {unit_symbol(main.get('unit', ''))}".strip()
         online = "online" if thing["online"] else "offline"
-        rows.append((thing["thing"], thing["title"], thing["state"], online, thing["seen"], value))
-    write_table(["thing", "title", "state", "now", "seen", "value"], rows, right=["value"])
+        rows.append((thing["thing"], thing["title"], thing["state"], online, _seconds(thing["seen"]), value))
+    if rows:
+        write_table(["thing", "title", "state", "now", "seen", "value"], rows, right=["value"])
+    else:
+        remark("no thing matches" if search or state else "no things yet: see `allthings things add --help`")
     if page["total"] > len(found):
         remark(f"{len(found)} of {page['total']} things; more with --limit")
+
+
+def _seconds(time: str | None) -> str:
+    """A time without its fractions, for people."""
+    return f"{time[:19]}Z" if time else "never"
 
 
 def show_thing(thing: Thing, as_json: Json = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
@@ -72,49 +92,107 @@ def show_thing(thing: Thing, as_json: Json = False, url: Url = DEFAULT_URL, toke
         value = current.get(name, {})
         title = form.get("title", "")
         unit = unit_symbol(form.get("unit", ""))
-        rows.append((name, title, show(value.get("value")), unit, value.get("time", "")))
+        rows.append((name, title, show(value.get("value")), unit, _seconds(value.get("time"))))
     write_table(["property", "title", "value", "unit", "time"], rows, right=["value"])
 
 
 def add_thing(
-    file: Annotated[typer.FileBinaryRead, typer.Argument(help="A Thing Description in JSON; - is standard input.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="THING",
+            help="Its name; or a file with its Thing Description: .json, or - for standard input.",
+            show_default=False,
+        ),
+    ],
+    title: Annotated[
+        str, typer.Option(help="What people shall call it, where only a name is given.", show_default=False)
+    ] = "",
     as_json: Json = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Add a thing, or replace the one with the same id.
+    """Add a thing by its name, or by its Thing Description, which replaces the one with the same id.
 
-    Example: allthings things add pump.td.json
+    A thing that is added by its name shows its properties with its device's first message.
+
+    Example: allthings things add pump-7 --title "Pump 7"
     """
+    from allthings.cli.client import Client
+    from allthings.cli.output import write_outcome
+
+    described = what == "-" or what.endswith(".json")
+    if described and title:
+        raise typer.BadParameter("a Thing Description has a title of its own", param_hint="--title")
+    td = _description(what) if described else {}
+    with Client(url, token) as client:
+        if described:
+            stored, done = _put(client, td)
+        else:
+            given = {"thing": what, "title": title} if title else {"thing": what}
+            stored, done = client.request("POST", "/api/things", json=given).json(), "added"
+    outcome = {"id": stored["id"], "title": stored.get("title"), "done": done}
+    write_outcome(outcome, f"{done} {stored['id']}", as_json)
+
+
+def _description(file: str) -> dict[str, Any]:
+    """A Thing Description from a file, or from standard input. Raises InputFileError."""
+    import sys
+    from pathlib import Path
+
     import orjson
 
-    from allthings.cli.client import Client, thing_path
     from allthings.cli.errors import InputFileError
-    from allthings.cli.output import write_json, write_line
 
+    name = "standard input" if file == "-" else file
     try:
-        td = orjson.loads(file.read())
+        td = orjson.loads(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+    except OSError as error:
+        raise InputFileError(f"{name} cannot be read: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
-        raise InputFileError(f"{file.name} is no JSON: {error}") from error
+        raise InputFileError(f"{name} is no JSON: {error}") from error
     if not isinstance(td, dict):
-        raise InputFileError(f"{file.name} holds no Thing Description: a JSON object is needed")
-    with Client(url, token) as client:
-        if "id" in td:
-            response = client.request("PUT", thing_path(str(td["id"])), json=td)
-            path = response.headers.get("location", thing_path(str(td["id"])))
-        else:
-            response = client.request("POST", "/things", json=td)
-            path = response.headers["location"]
-        stored = client.get(path)
-    done = "added" if response.status_code == 201 else "replaced"
-    if as_json:
-        write_json({"id": stored["id"], "title": stored.get("title"), "done": done})
+        raise InputFileError(f"{name} holds no Thing Description: a JSON object is needed")
+    return td
+
+
+def _put(client: Client, td: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Add a description or replace it; what is stored now, and which of both was done."""
+    from allthings.cli.client import thing_path
+
+    if "id" in td:
+        response = client.request("PUT", thing_path(str(td["id"])), json=td)
+        path = response.headers.get("location", thing_path(str(td["id"])))
     else:
-        write_line(f"{done} {stored['id']}")
+        response = client.request("POST", "/things", json=td)
+        path = response.headers["location"]
+    return client.get(path), "added" if response.status_code == 201 else "replaced"
+
+
+def make_token(
+    thing: Thing,
+    label: Annotated[str, typer.Option(help="What it is for, in words.", show_default=False)] = "",
+    as_json: Json = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Make a token with which a thing's device logs in over MQTT. It is shown this once.
+
+    The device's user name is the thing's name, the token is its password.
+
+    Example: allthings things token pump-7 --label workshop
+    """
+    from allthings.cli.client import Client, thing_path
+    from allthings.cli.output import remark, write_outcome
+
+    with Client(url, token) as client:
+        made = client.request("POST", thing_path(thing, "/tokens", "/api/things"), json={"label": label}).json()
+    write_outcome({"thing": thing, **made}, made["token"], as_json)
+    remark(f"this is shown once; the device logs in as {thing} with it")
 
 
 def remove_things(
-    things: Annotated[list[str], typer.Argument(help="Names or ids.", show_default=False)],
+    things: Annotated[list[str], typer.Argument(metavar="THING", help="Names or ids.", show_default=False)],
     yes: Yes = False,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
@@ -139,22 +217,23 @@ def adopt_thing(
     Example: allthings things adopt sensor-17 --title "Cellar"
     """
     from allthings.cli.client import Client, thing_path
-    from allthings.cli.output import write_json, write_line
+    from allthings.cli.output import write_outcome
 
     with Client(url, token) as client:
         client.request("POST", thing_path(thing, "/adopt", "/api/things"), json={"title": title} if title else {})
         td = client.get(thing_path(thing))
-    if as_json:
-        write_json(td)
-    else:
-        write_line(f"adopted {thing}: {td.get('title', '')}")
+    write_outcome(td, f"adopted {thing}: {td.get('title', '')}", as_json)
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List, show, add, remove and adopt things.")
-    group.command("list")(list_things)
-    group.command("show")(show_thing)
-    group.command("add")(add_thing)
-    group.command("remove")(remove_things)
-    group.command("adopt")(adopt_thing)
-    app.add_typer(group, name="things")
+    add_group(
+        app,
+        "things",
+        "List, show, add, remove and adopt things, and make tokens for their devices.",
+        list=list_things,
+        show=show_thing,
+        add=add_thing,
+        token=make_token,
+        remove=remove_things,
+        adopt=adopt_thing,
+    )

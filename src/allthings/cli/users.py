@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from allthings.cli.groups import add_group
 from allthings.cli.options import DEFAULT_URL, Json, Token, Url, Yes
 from allthings.cli.removal import remove
 
@@ -14,12 +15,12 @@ _ROOT = "/api/users"
 
 
 class Role(StrEnum):
-    admin = "admin"
-    operator = "operator"
-    viewer = "viewer"
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    VIEWER = "viewer"
 
 
-User = Annotated[str, typer.Argument(help="The user's name.", show_default=False)]
+User = Annotated[str, typer.Argument(metavar="USER", help="The user's name.", show_default=False)]
 Password = Annotated[
     str,
     typer.Option(
@@ -50,7 +51,7 @@ def add_user(
     user: User,
     role: Annotated[
         Role, typer.Option(help="admin: everything; operator: all but who may do what; viewer: look.")
-    ] = Role.viewer,
+    ] = Role.VIEWER,
     tenant: Annotated[str, typer.Option(help="Whose user it is.")] = "main",
     password: Password = "",
     as_json: Json = False,
@@ -62,15 +63,12 @@ def add_user(
     Example: allthings users add ada --role operator
     """
     from allthings.cli.client import Client
-    from allthings.cli.output import write_json, write_line
+    from allthings.cli.output import write_outcome
 
     wanted = {"user": user, "role": role.value, "tenant": tenant, "password": password or _asked(user)}
     with Client(url, token) as client:
         made = client.request("POST", _ROOT, json=wanted).json()
-    if as_json:
-        write_json(made)
-    else:
-        write_line(f"added {made['user']}: {made['role']}, tenant {made['tenant']}")
+    write_outcome(made, f"added {_described(made)}", as_json)
 
 
 def change_user(
@@ -85,18 +83,12 @@ def change_user(
 
     Example: allthings users change ada --role admin
     """
-    from allthings.cli.client import Client, thing_path
-    from allthings.cli.output import write_json, write_line
+    from allthings.cli.output import write_outcome
 
     if role is None and tenant is None:
         raise typer.BadParameter("say what is to change", param_hint="--role or --tenant")
-    wanted = {"role": role and role.value, "tenant": tenant}
-    with Client(url, token) as client:
-        changed = client.request("PATCH", thing_path(user, root=_ROOT), json=wanted).json()
-    if as_json:
-        write_json(changed)
-    else:
-        write_line(f"{changed['user']}: {changed['role']}, tenant {changed['tenant']}")
+    changed = _change(user, {"role": role and role.value, "tenant": tenant}, url, token)
+    write_outcome(changed, _described(changed), as_json)
 
 
 def set_password(
@@ -106,20 +98,14 @@ def set_password(
 
     Example: allthings users password ada
     """
-    from allthings.cli.client import Client, thing_path
-    from allthings.cli.output import write_json, write_line
+    from allthings.cli.output import write_outcome
 
-    wanted = {"password": password or _asked(user)}
-    with Client(url, token) as client:
-        changed = client.request("PATCH", thing_path(user, root=_ROOT), json=wanted).json()
-    if as_json:
-        write_json(changed)
-    else:
-        write_line(f"{user} has a new password")
+    changed = _change(user, {"password": password or _asked(user)}, url, token)
+    write_outcome(changed, f"{user} has a new password", as_json)
 
 
 def remove_users(
-    users: Annotated[list[str], typer.Argument(help="Their names.", show_default=False)],
+    users: Annotated[list[str], typer.Argument(metavar="USER", help="Their names.", show_default=False)],
     yes: Yes = False,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
@@ -132,16 +118,31 @@ def remove_users(
     remove(users, _ROOT, yes=yes, as_json=as_json, url=url, token=token)
 
 
+def _change(user: str, wanted: dict[str, Any], url: str, token: str) -> Any:
+    """Change a user; what the platform knows of them then."""
+    from allthings.cli.client import Client, thing_path
+
+    with Client(url, token) as client:
+        return client.request("PATCH", thing_path(user, root=_ROOT), json=wanted).json()
+
+
+def _described(user: dict[str, Any]) -> str:
+    return f"{user['user']}: {user['role']}, tenant {user['tenant']}"
+
+
 def _asked(user: str) -> str:
     """Twice, and not on standard output, which is for data."""
     return str(typer.prompt(f"New password of {user}", hide_input=True, confirmation_prompt=True, err=True))
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="List, add, change and remove users.")
-    group.command("list")(list_users)
-    group.command("add")(add_user)
-    group.command("change")(change_user)
-    group.command("password")(set_password)
-    group.command("remove")(remove_users)
-    app.add_typer(group, name="users")
+    add_group(
+        app,
+        "users",
+        "List, add, change and remove users.",
+        list=list_users,
+        add=add_user,
+        change=change_user,
+        password=set_password,
+        remove=remove_users,
+    )

@@ -22,7 +22,9 @@ _ROWS_MAX = 500
 
 
 def watch(
-    things: Annotated[list[str] | None, typer.Argument(help="Only these; all if none is named.")] = None,
+    things: Annotated[
+        list[str] | None, typer.Argument(metavar="THING", help="Only these; all if none is named.")
+    ] = None,
     properties: Annotated[
         list[str] | None, typer.Option("--property", "-p", help="Only this property; may be repeated.")
     ] = None,
@@ -96,13 +98,23 @@ def _lines(values: Iterator[dict[str, Any]]) -> None:
 
 def _table(client: Client, values: Iterator[dict[str, Any]], things: list[str], properties: list[str]) -> None:
     """A table that shows the newest value of each series, begun with what is known already."""
+    import sys
+
     from rich.live import Live
+
+    from allthings.cli.output import remark, write_line
 
     params = {"thing": things or None, "property": properties or None}
     newest = {(value["thing"], value["property"]): value for value in client.get("/api/current", params)["values"]}
+    silent = [thing for thing in things if thing not in {name for name, _ in newest}]
+    if silent:
+        remark(f"no value of {', '.join(silent)} yet; waiting for the first")
     with Live(get_renderable=lambda: _render(newest), refresh_per_second=8, vertical_overflow="crop"):
         for value in values:
             newest[value["thing"], value["property"]] = value
+    # Where there is no terminal, Live writes the last state without the end of its line.
+    if not sys.stdout.isatty():
+        write_line("")
 
 
 def _render(newest: dict[tuple[str, str], dict[str, Any]]) -> Table:

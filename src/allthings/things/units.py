@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: UCUM code (https://ucum.org, case sensitive) -> what people read. Codes that read well already are not listed.
+#: UCUM code (https://ucum.org, case sensitive) -> what people read. What is not listed follows the rules of
+#: `unit_symbol`. The console does the same (web-console/src/text/units.ts).
 _SYMBOLS: Final = {
     "1": "",
     "[degF]": "°F",
@@ -19,49 +20,37 @@ _SYMBOLS: Final = {
     "[kn_i]": "kn",
     "[mi_i]": "mi",
     "[mi_i]/h": "mph",
-    "[pH]": "pH",
-    "[ppb]": "ppb",
-    "[ppm]": "ppm",
-    "[psi]": "psi",
+    "[ppth]": "‰",
+    "{#}": "",
     "{rev}/min": "rpm",
     "By": "B",
     "Cel": "°C",
     "GBy": "GB",
     "GW.h": "GWh",
-    "J/cm2": "J/cm²",
     "KBy": "kB",
-    "L/min": "l/min",
-    "L/h": "l/h",
     "MBy": "MB",
     "MW.h": "MWh",
     "Ohm": "Ω",
     "V.A": "VA",
     "V.A.h": "VAh",
     "W.h": "Wh",
-    "W/m2": "W/m²",
     "a": "yr",
-    "cm3": "cm³",
+    "dB[A]": "dB(A)",
+    "dB[SPL]": "dB",
+    "dB[mW]": "dBm",
     "deg": "°",
-    "g/m3": "g/m³",
     "kOhm": "kΩ",
     "kV.A": "kVA",
     "kW.h": "kWh",
-    "lx": "lx",
-    "m/s2": "m/s²",
-    "m2": "m²",
-    "m3": "m³",
-    "m3/h": "m³/h",
-    "mg/m3": "mg/m³",
-    "mo": "mo",
-    "uA": "µA",
-    "uS/cm": "µS/cm",
-    "uT": "µT",
-    "ug/m3": "µg/m³",
-    "um": "µm",
-    "us": "µs",
-    "var": "var",
+    "kvar.h": "kvarh",
+    "m[H2O]": "mH₂O",
+    "mm[Hg]": "mmHg",
     "var.h": "varh",
 }
+_BRACKETS: Final = str.maketrans("", "", "[]{}")
+#: A micro prefix, before a unit that can have one.
+_MICRO: Final = re.compile(r"(^|[./])u(?=g|m|s|S|V|A|W|L|Pa|mol|Sv|T|H|F)")
+_RAISED: Final = re.compile(r"(?<=[a-zA-Z])([23])(?![0-9a-zA-Z])")
 
 #: Words that Thing Descriptions and devices use for a unit, in small letters, without blanks and signs -> UCUM code.
 _WORDS: Final = {
@@ -188,8 +177,12 @@ _CASED_ENDING: Final = re.compile(r"(?:^|[_\-. ])(mWh?|MWh?)$")
 
 
 def unit_symbol(ucum: str) -> str:
-    """What people read for a UCUM code: `Cel` is `°C`, `ug/m3` is `µg/m³`, `1` is nothing. Unknown codes stay."""
-    return _SYMBOLS.get(ucum, ucum)
+    """What people read for a UCUM code: `Cel` is `°C`, `ug/m3` is `µg/m³`, `{person}` is `person`, `1` is nothing."""
+    known = _SYMBOLS.get(ucum)
+    if known is not None:
+        return known
+    plain = _MICRO.sub(r"\1µ", ucum.translate(_BRACKETS))
+    return _RAISED.sub(lambda power: "²" if power[1] == "2" else "³", plain).replace(".", "·")
 
 
 def unit_code(text: str) -> str:

@@ -89,9 +89,10 @@ def from_http_exception(request: Request[Any, Any, Any], error: HTTPException) -
     elif error.status_code == 405:
         detail = f"{request.method} is not allowed at {_where(request)}"
     elif isinstance(error.extra, list):
-        extensions["errors"] = error.extra
-        named = [f"{one.get('key', '?')}: {one.get('message', '')}" for one in error.extra if isinstance(one, dict)]
-        detail = "; ".join(named) or detail
+        # A parameter whose name is a word of Python's or of ours has an underscore more inside.
+        errors = [one | {"key": str(one.get("key", "?")).rstrip("_")} for one in error.extra if isinstance(one, dict)]
+        extensions["errors"] = errors
+        detail = "; ".join(f"{one['key']}: {one.get('message', '')}" for one in errors) or detail
     return problem(
         kind,
         title,

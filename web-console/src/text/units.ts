@@ -1,7 +1,14 @@
-/** UCUM codes as people write them. What is not listed follows rules: no brackets, raised powers, µ. */
+/**
+ * UCUM codes as people write them. What is not listed follows rules: no brackets, raised powers, µ. The command line
+ * does the same (src/allthings/things/units.py).
+ */
 
 const SYMBOLS: Record<string, string> = {
   "1": "",
+  By: "B",
+  KBy: "kB",
+  MBy: "MB",
+  GBy: "GB",
   Cel: "°C",
   "[degF]": "°F",
   "[ppth]": "‰",
@@ -9,8 +16,10 @@ const SYMBOLS: Record<string, string> = {
   "W.h": "Wh",
   "kW.h": "kWh",
   "MW.h": "MWh",
+  "GW.h": "GWh",
   "V.A": "VA",
   "kV.A": "kVA",
+  "var.h": "varh",
   "kvar.h": "kvarh",
   "V.A.h": "VAh",
   Ohm: "Ω",
@@ -20,7 +29,12 @@ const SYMBOLS: Record<string, string> = {
   "dB[mW]": "dBm",
   "[in_i]": "in",
   "[ft_i]": "ft",
+  "[mi_i]": "mi",
   "[mi_i]/h": "mph",
+  "[kn_i]": "kn",
+  "[gal_us]/min": "gal/min",
+  "{rev}/min": "rpm",
+  a: "yr",
   "m[H2O]": "mH₂O",
   "mm[Hg]": "mmHg",
   "{#}": "",
