@@ -7,8 +7,9 @@ import json
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import aiomqtt
 import psutil  # type: ignore[import-untyped]
@@ -22,6 +23,7 @@ from allthings.testing.platform import Platform
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 GATEWAYS = 3
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +144,25 @@ async def test_a_shared_subscription_gives_each_message_to_one_member(platform: 
     await asyncio.wait(members[2:])
 
 
+def kill_gateways(platform: Platform) -> None:
+    killed = gateways(platform)
+    for process in killed:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(killed, timeout=10)
+
+
+async def patiently(work: Callable[[aiomqtt.Client], Awaitable[T]], *where: Any, **more: Any) -> T:
+    """What it gives, as soon as a gateway lets the client in."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            async with client(*where, **more) as one:
+                return await work(one)
+        except aiomqtt.MqttError:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+
+
 async def test_a_killed_gateway_loses_nothing_of_its_sessions(platform: Platform) -> None:
     names = [of(index, "durable") for index in range(GATEWAYS)]
     for name in names:
@@ -150,20 +171,10 @@ async def test_a_killed_gateway_loses_nothing_of_its_sessions(platform: Platform
     async with client(platform, of(0, "source")) as source:
         for number in range(20):
             await source.publish("safe/x", b"%d" % number, qos=2)
-    killed = gateways(platform)
-    for process in killed:
-        process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(killed, timeout=10)
+    kill_gateways(platform)
     for name in names:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                async with client(platform, name, expiry_s=600) as one:
-                    assert await take(one.messages, 20) == [b"%d" % number for number in range(20)]
-                break
-            except aiomqtt.MqttError:
-                assert time.monotonic() < deadline
-                await asyncio.sleep(0.2)
+        got = await patiently(lambda one: take(one.messages, 20), platform, name, expiry_s=600)
+        assert got == [b"%d" % number for number in range(20)]
 
 
 def test_more_or_fewer_gateways_find_all_sessions(tmp_path: Path) -> None:
@@ -195,3 +206,17 @@ def test_more_or_fewer_gateways_find_all_sessions(tmp_path: Path) -> None:
         asyncio.run(publish(platform, b"three"))
     with Platform(tmp_path, arguments=("--open", "--gateways", "2")) as platform:
         asyncio.run(read(platform, [b"three"]))
+
+
+async def test_a_gateway_that_starts_knows_the_members_of_the_others_before_it_takes_messages(
+    platform: Platform,
+) -> None:
+    share = "$share/late/late/t"
+    member = of(1, "late-member")
+    async with client(platform, member, expiry_s=600) as subscriber:
+        await subscriber.subscribe(share, qos=1)
+    for _ in range(3):
+        kill_gateways(platform)
+        await patiently(lambda one: one.publish("late/t", b"x", qos=1), platform, of(0, "late-publisher"))
+    async with client(platform, member, expiry_s=600) as subscriber:
+        assert await take(subscriber.messages, 3) == [b"x"] * 3

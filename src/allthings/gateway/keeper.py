@@ -19,6 +19,7 @@ from allthings.gateway.kept import RETAINED, SESSION, WILLS, KeptRetained, KeptW
 from allthings.gateway.replay import Replay
 from allthings.gateway.retained import RetainedMessage
 from allthings.gateway.wills import LastWill
+from allthings.log import block
 from allthings.log.errors import LogUnavailableError
 from allthings.log.table import key_of
 
@@ -199,6 +200,7 @@ class Keeper:
         own = max(settled, broker.followed) if broker.collector.quiet else settled
         sequence = min(own, broker.followed)
         stood = (own, broker.followed)
+        broker.retained.settled(block.position(sequence + 1, 0) - 1)
         limit = asyncio.Semaphore(_PUTS_AT_ONCE)
 
         async def put(table: Table, key: str, value: bytes) -> None:

@@ -27,6 +27,8 @@ class Retained:
     def __init__(self) -> None:
         self._tree: RetainedTree[RetainedMessage] = RetainedTree()
         self.refused = 0
+        #: Where topics stood in the log that had their message removed; what is older must not bring one back.
+        self._removed: dict[str, int] = {}
         #: Where in their table they are kept (gateway.keeper).
         self.rows = Rows(_ROWS)
 
@@ -39,10 +41,14 @@ class Retained:
     def keep(self, topic: str, message: RetainedMessage) -> None:
         """Replace a topic's message; an empty payload removes it [MQTT-3.3.1-6]."""
         before = self._tree.get(topic)
-        if before is not None and before.position > message.position:
+        newest = before.position if before is not None else self._removed.get(topic, 0)
+        if newest > message.position:
             return
         if not message.payload:
             self.forget(topic)
+            self._removed[topic] = message.position
+            if len(self._removed) > settings.REMOVED_MAX:
+                del self._removed[next(iter(self._removed))]
         elif before is not None or len(self._tree) < settings.RETAINED_MAX:
             self._tree.set(topic, message)
             self.rows.put(topic)
@@ -53,6 +59,10 @@ class Retained:
         """Remove one, for example because it has expired."""
         if self._tree.remove(topic) is not None:
             self.rows.remove(topic)
+
+    def settled(self, position: int) -> None:
+        """All messages up to this position have been handed on: nothing older comes any more."""
+        self._removed = {topic: removed for topic, removed in self._removed.items() if removed > position}
 
     def match(self, topic_filter: str) -> list[tuple[str, RetainedMessage]]:
         """What a new subscription to a filter (without `$share`) finds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ from allthings.log.stream import Log
 if TYPE_CHECKING:
     from allthings.registry.registry import Registry
 
+_LOGGER = logging.getLogger(__name__)
 #: The note on which the historian tells the sequence that it has finished.
 HISTORIAN_NOTE = "position.historian"
 
@@ -95,7 +97,9 @@ async def run_gateway(
             beside += [
                 tasks.create_task(_hear_shares(log, broker)),
                 tasks.create_task(_tell_shares(log, broker)),
+                tasks.create_task(_answer_shares(log, broker)),
             ]
+            await _ask_shares(log, broker, shard.count, stop)
             broker.handover = Handover(shard, handover[0], handover[1:], poller, lambda: Connection(broker))
             broker.handover.open()
         doors.open()
@@ -142,6 +146,28 @@ async def _tell_shares(log: Log, broker: Broker) -> None:
             told, told_s = members, loop.time()
             await log.publish_note(SHARES_NOTE, members)
         await asyncio.sleep(settings.SHARES_LOOK_S)
+
+
+async def _answer_shares(log: Log, broker: Broker) -> None:
+    async def answer(_: bytes) -> bytes:
+        return broker.shares.members() if broker.shares is not None else b""
+
+    await log.answers(SHARES_NOTE, answer)
+
+
+async def _ask_shares(log: Log, broker: Broker, count: int, stop: asyncio.Event) -> None:
+    """Learn what members the others have before anybody is let in: they would miss what we take without."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.SHARES_WITHIN_S
+    while broker.shares is not None and broker.shares.unheard and not stop.is_set():
+        if loop.time() > deadline:
+            _LOGGER.warning("gateways %s do not tell their shared subscriptions", broker.shares.unheard)
+            return
+        with contextlib.suppress(LogUnavailableError):
+            for answer in await log.ask(SHARES_NOTE, b"", within_s=settings.SHARES_ANSWER_S, replies=count):
+                broker.shares.hear(answer)
+        if broker.shares.unheard:
+            await asyncio.sleep(settings.SHARES_LOOK_S)
 
 
 async def _decide(broker: Broker, lag: Lag) -> None:

@@ -119,9 +119,11 @@ class Sessions:
         session.connection = connection
         session.left_ns = 0
         session.dirty = True
-        session.withdraw()
+        something = session.outbox.flights or session.queue
+        if something:
+            session.withdraw()
         session.outbox.connect(min(window, settings.IN_FLIGHT_MAX))
-        if session.outbox.flights or session.queued:
+        if something:
             session.pump()
 
     # End

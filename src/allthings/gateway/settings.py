@@ -76,10 +76,15 @@ KEEP_EVERY_S: Final = 5.0
 #: How often gateways look whether their shared subscriptions changed, and tell each other at the latest.
 SHARES_LOOK_S: Final = 0.02
 SHARES_EVERY_S: Final = 1.0
+#: A gateway that starts waits so long for the others to tell theirs, and for one answer.
+SHARES_WITHIN_S: Final = 10.0
+SHARES_ANSWER_S: Final = 0.25
 #: How often `$SYS` topics are told.
 SYSTEM_EVERY_S: Final = 10.0
 RETAINED_MAX: Final = 1_000_000
 """Retained messages in all."""
+#: Topics whose message was removed in the last seconds.
+REMOVED_MAX: Final = 100_000
 
 #: CONNECTs that are decided on in one turn of the loop, and as many of those who waited; then all others have theirs.
 ADMITTED_AT_ONCE: Final = 64

@@ -21,7 +21,7 @@ from allthings.mqtt.filters import SubscriptionTree, split_share
 if TYPE_CHECKING:
     from allthings.gateway.routing import Routing
 
-#: The note on which gateways tell their members.
+#: The note on which gateways tell their members, and the question that all of them answer with the same.
 SHARES_NOTE: Final = "gateway.shares"
 #: A gateway with more members than this counts as one with so many.
 _WEIGHT_MAX: Final = 64
@@ -56,10 +56,15 @@ class Shares:
     def __bool__(self) -> bool:
         return len(self._tree) > 0
 
+    @property
+    def unheard(self) -> list[int]:
+        """The gateways that have not told their members yet."""
+        return [index for index in range(self._shard.count) if index not in (self.here, *self._others)]
+
     def hear(self, data: bytes) -> None:
         """Another gateway told its members."""
         told = msgspec.msgpack.decode(data, type=Told)
-        if told.index == self._shard.index:
+        if told.index == self.here:
             return
         self._others[told.index] = told.members
         known = {share for members in self._others.values() for share in members}
