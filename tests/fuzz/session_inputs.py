@@ -97,7 +97,7 @@ class Sitting:
         self._everybody: list[Peer] = []
         self._tasks = [
             asyncio.create_task(self.broker.collector.run()),
-            asyncio.create_task(self.broker.admission.run()),
+            asyncio.create_task(self.broker.entrance.admission.run()),
         ]
 
     async def run(self, data: bytes) -> None:

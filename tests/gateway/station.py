@@ -167,7 +167,7 @@ class Station:
             await self.keeper.load()
         self._tasks = [
             asyncio.create_task(self.broker.collector.run()),
-            asyncio.create_task(self.broker.admission.run()),
+            asyncio.create_task(self.broker.entrance.admission.run()),
             asyncio.create_task(follow_others(self.log, self.broker, self.family)),
         ]
         return self
@@ -207,7 +207,7 @@ class Station:
                 await noted.wait()
                 for _ in range(3):
                     await asyncio.sleep(0)
-                while self.broker.refill._tasks or len(self.broker.admission) or self.broker.followed < others:
+                while self.broker.refill._tasks or len(self.broker.entrance.admission) or self.broker.followed < others:
                     await asyncio.sleep(0.001)
                     for task in self._tasks:
                         if task.done():

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from allthings.gateway import settings
-from allthings.gateway.access import Credentials, Principal
-from allthings.gateway.admission import Admission, Refusal
+from allthings.gateway.access import Credentials
 from allthings.gateway.audit import AuditTrail
 from allthings.gateway.changes import Given, Taken
 from allthings.gateway.collector import Collector, Run
 from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
+from allthings.gateway.entrance import Entrance
+from allthings.gateway.messages import forwarded
 from allthings.gateway.quota import Quotas
 from allthings.gateway.refill import Refill
 from allthings.gateway.retained import Retained, RetainedMessage
 from allthings.gateway.routing import Division, Messages, Routing
 from allthings.gateway.session import Session
-from allthings.gateway.sessions import NEVER_S, Sessions
+from allthings.gateway.sessions import Sessions
 from allthings.gateway.shard import ALONE, Shard
 from allthings.gateway.shares import Shares
 from allthings.gateway.statistics import Statistics
@@ -33,11 +33,10 @@ from allthings.log.block import FLAG_RETAIN
 from allthings.log.stream import Log
 from allthings.mqtt.errors import ProtocolError
 from allthings.mqtt.filters import decode_topic_name
-from allthings.mqtt.packets import Connect, Disconnect, Puback, Publish, Pubrec, Will
-from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties, encode_raw
+from allthings.mqtt.packets import Disconnect, Puback, Publish, Pubrec
+from allthings.mqtt.properties import NO_PROPERTIES, Carrier, encode_raw
 from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.scanner import Run as WireRun
-from allthings.registry.attempts import Attempts
 
 if TYPE_CHECKING:
     from allthings.gateway.handover import Handover
@@ -65,17 +64,14 @@ class Broker:
         #: Set where there are several gateways.
         self.handover: Handover | None = None
         self.shares: Shares | None = None
-        #: The longest keep-alive, and that of who has none, so that a dead peer is noticed (MQTT 5 section 3.2.2.3.14).
-        self.keepalive_s_max = settings.KEEPALIVE_S_MAX
         self.credentials = credentials
         self.audit = audit
-        self.admission = Admission(credentials, Attempts(), now_ns, self._decided)
+        self.entrance = Entrance(self, now_ns)
         self.quotas = Quotas(1 / shard.count)
         self.strict = Strict(now_ns)
         self._loop = asyncio.get_running_loop()
         #: The event loop's clock.
         self.time = self._loop.time
-        self._now_ns = now_ns
         self._pushed: list[Connection] = []
         self.connections: set[Connection] = set()
         self.clients: dict[str, Connection] = {}
@@ -115,19 +111,8 @@ class Broker:
             return False
         self.statistics.sockets += 1
         self.connections.add(connection)
-        self.deadlines.at(connection.heard + settings.CONNECT_WITHIN_S, partial(self._connect_due, connection))
+        self.entrance.expect(connection)
         return True
-
-    def _connect_due(self, connection: Connection) -> None:
-        if connection not in self.connections:
-            return
-        if not connection.client:
-            connection.abort()
-        elif connection.checking:
-            # Its session is not on disk yet, which is not its fault.
-            self.deadlines.at(self.time() + settings.CONNECT_WITHIN_S, partial(self._connect_due, connection))
-        elif not _within_connect(connection.keepalive_s):
-            self._watch(connection)
 
     def closed(self, connection: Connection) -> None:
         """A socket is gone: its session may stay, its will is due if it did not say goodbye."""
@@ -160,117 +145,6 @@ class Broker:
         else:
             connection.refuse(ReasonCode.SERVER_BUSY, "the gateway of this client cannot take it now; try again")
         return True
-
-    def check(self, connection: Connection, packet: Connect) -> None:
-        """Find out who connects, then accept or refuse."""
-        self.admission.add(connection, packet)
-
-    def _decided(self, connection: Connection, packet: Connect, found: Principal | Refusal) -> None:
-        if isinstance(found, Refusal):
-            who = packet.user_name or connection.certificate_name
-            self.audit.refused(connection, "login-refused", "connection", found.why, who=who, client=packet.client_id)
-            connection.refuse(*found)
-            return
-        client = packet.client_id or self.shard.new_client()
-        if len(client.encode()) > settings.CLIENT_BYTES_MAX:
-            why = f"a client id of more than {settings.CLIENT_BYTES_MAX} bytes"
-            connection.refuse(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, why)
-            return
-        if not self.credentials.open:
-            found.bind(self.credentials.rules, client)
-        connection.principal = principal = found
-        will = packet.will
-        if will is not None and not principal.may_publish(will.topic):
-            why = f"{principal.name or 'anyone'} may not publish its will to {will.topic}"
-            self.audit.refused(connection, "message-refused", will.topic, why, client=client)
-            connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
-            return
-        self._accept(connection, packet, client)
-
-    def _accept(self, connection: Connection, packet: Connect, client: str) -> None:
-        owner = connection.principal.owner
-        there = self.sessions.by_client.get(client)
-        if there is not None and there.owner != owner:
-            why = "a session with this client id belongs to another user"
-            self.audit.refused(connection, "login-refused", "connection", why, client=client)
-            connection.refuse(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, why)
-            return
-        other = self.clients.get(client)
-        if other is not None:
-            # A CONNACK has no "session taken over" (MQTT 5 section 3.2.2.2).
-            reason = ReasonCode.SESSION_TAKEN_OVER if other.up else ReasonCode.SERVER_BUSY
-            other.refuse(reason, "another connection uses this client id")
-        self.clients[client] = connection
-        connection.client = client
-        expiry_s = 0 if packet.clean_start else NEVER_S
-        if connection.v5:
-            expiry_s = packet.properties.session_expiry_interval or 0
-        session, present = self.sessions.open(client, owner, packet.clean_start, expiry_s)
-        if packet.will is not None:
-            delay_s = packet.will.properties.will_delay_interval or 0
-            self.sessions.hold_will(session, _message_of(packet.will), delay_s)
-        # The rules may have changed while the client was away.
-        self.subscriptions.withdraw(connection, session)
-        if session.durable or present or packet.will is not None:
-            self.sessions.when_noted(partial(self._noted, connection, packet, session, present))
-        else:
-            self._welcome(connection, packet, session, present)
-
-    def _noted(self, connection: Connection, packet: Connect, session: Session, present: bool) -> None:
-        """That the session goes on with this connection, and with which will, is on disk."""
-        client = connection.client
-        if connection in self.connections and self.clients.get(client) is connection:
-            self._welcome(connection, packet, session, present)
-        elif client not in self.clients and session.connection is None:
-            self.sessions.abandon(session)
-
-    def _welcome(self, connection: Connection, packet: Connect, session: Session, present: bool) -> None:
-        asked = packet.properties
-        keepalive_s = packet.keep_alive_s
-        answer = NO_PROPERTIES
-        if connection.v5:
-            if keepalive_s == 0 or keepalive_s > self.keepalive_s_max:
-                keepalive_s = self.keepalive_s_max
-            answer = Properties(
-                session_expiry_interval=None
-                if session.expiry_s == (asked.session_expiry_interval or 0)
-                else session.expiry_s,
-                receive_maximum=settings.RECEIVE_MAXIMUM,
-                maximum_packet_size=settings.PACKET_BYTES_MAX,
-                topic_alias_maximum=settings.TOPIC_ALIASES_MAX,
-                assigned_client_identifier=None if packet.client_id else connection.client,
-                server_keep_alive=None if keepalive_s == packet.keep_alive_s else keepalive_s,
-            )
-        connection.keepalive_s = keepalive_s
-        connection.since_ns = self._now_ns()
-        self.statistics.connects += 1
-        if _within_connect(keepalive_s):
-            self._watch(connection)
-        self.quotas.attach(self, connection)
-        connection.accepted(packet, session, answer, present)
-        if not connection.up:
-            self.sessions.abandon(session)
-            return
-        self.sessions.attach(session, connection, asked.receive_maximum or 65535)
-        connection.go_on()
-        connection.hold_reading(bool(self._holds))
-
-    def _watch(self, connection: Connection) -> None:
-        """Close the connection when nothing is heard for one and a half times its keep-alive [MQTT-3.1.2-22]."""
-        if connection.keepalive_s:
-            due = connection.heard + 1.5 * connection.keepalive_s
-            self.deadlines.at(due, partial(self._keepalive_due, connection))
-
-    def _keepalive_due(self, connection: Connection) -> None:
-        if connection not in self.connections:
-            return
-        if self._holds:
-            # Its bytes may wait in the socket because we do not read.
-            connection.heard = self.time()
-        if connection.heard + 1.5 * connection.keepalive_s <= self.time():
-            connection.refuse(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing heard for {1.5 * connection.keepalive_s:g} s")
-        else:
-            self._watch(connection)
 
     def refused(self, connection: Connection, reason: ReasonCode, why: str) -> None:
         """A connection is being closed with a reason: count and log it, and see that it does close."""
@@ -374,7 +248,7 @@ class Broker:
         flags = packet.qos | (FLAG_RETAIN if packet.retain else 0)
         properties = None
         if packet.properties is not NO_PROPERTIES:
-            properties = encode_raw(_forwarded(packet.properties), Carrier.PUBLISH) or None
+            properties = encode_raw(forwarded(packet.properties), Carrier.PUBLISH) or None
         if packet.qos == 2:
             self._take_once(connection, session, packet.packet_id)
             identifier = None
@@ -541,34 +415,3 @@ class Broker:
             # A CONNACK has no "shutting down" (MQTT 5 section 3.2.2.2).
             reason = ReasonCode.SERVER_SHUTTING_DOWN if connection.up else ReasonCode.SERVER_UNAVAILABLE
             connection.refuse(reason, "the gateway stops")
-
-
-def _within_connect(keepalive_s: int) -> bool:
-    """Whether a keep-alive may be over before the deadline for CONNECT; else that one looks after it."""
-    return 0 < 1.5 * keepalive_s < settings.CONNECT_WITHIN_S
-
-
-def _message_of(will: Will) -> Publish:
-    return Publish(
-        topic=will.topic,
-        payload=will.payload,
-        qos=will.qos,
-        retain=will.retain,
-        # It has no packet identifier until it goes to somebody.
-        packet_id=0,
-        properties=_forwarded(will.properties),
-    )
-
-
-def _forwarded(properties: Properties) -> Properties:
-    """The properties of a PUBLISH or will that go on to subscribers unaltered (MQTT 5 section 3.3.2.3)."""
-    if properties is NO_PROPERTIES:
-        return properties
-    return Properties(
-        payload_format_indicator=properties.payload_format_indicator,
-        message_expiry_interval=properties.message_expiry_interval,
-        content_type=properties.content_type,
-        response_topic=properties.response_topic,
-        correlation_data=properties.correlation_data,
-        user_property=properties.user_property,
-    )

@@ -330,7 +330,7 @@ class Connection(asyncio.Protocol):
         asked = packet.properties
         self._problem_information = asked.request_problem_information is not False
         self.outgoing_bytes_max = asked.maximum_packet_size or 2**32
-        self._broker.check(self, packet)
+        self._broker.entrance.admission.add(self, packet)
         if self._state == "checking":
             # Not decided at once: what comes behind CONNECT waits in the socket.
             self._transport.pause_reading()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from allthings.mqtt.properties import expiry_of, set_expiry
+from allthings.mqtt.properties import NO_PROPERTIES, Properties, expiry_of, set_expiry
 from allthings.mqtt.wire import encode_varint
 
 _NS_PER_S = 1_000_000_000
@@ -62,3 +62,17 @@ def wire_properties(message: Message, identifiers: tuple[int, ...], now_ns: int)
     for identifier in identifiers:
         properties += b"\x0b" + encode_varint(identifier)
     return properties
+
+
+def forwarded(properties: Properties) -> Properties:
+    """The properties of a PUBLISH or will that go on to subscribers unaltered (MQTT 5 section 3.3.2.3)."""
+    if properties is NO_PROPERTIES:
+        return properties
+    return Properties(
+        payload_format_indicator=properties.payload_format_indicator,
+        message_expiry_interval=properties.message_expiry_interval,
+        content_type=properties.content_type,
+        response_topic=properties.response_topic,
+        correlation_data=properties.correlation_data,
+        user_property=properties.user_property,
+    )

@@ -66,7 +66,7 @@ async def run_gateway(
     audit = AuditTrail(registry, now_ns)
     source = shard.source(family)
     broker = Broker(log, source, now_ns, Credentials(registry, open_mode=open_mode), audit, shard)
-    broker.keepalive_s_max = keepalive_s_max
+    broker.entrance.keepalive_s_max = keepalive_s_max
     lag = Lag(lambda on: broker.hold("waiting for the historian", on))
     warm_up()
     keeper = Keeper(log, broker, family)
@@ -81,7 +81,7 @@ async def run_gateway(
             tasks.create_task(_follow_historian(log, lag)),
             tasks.create_task(_decide(broker, lag)),
             tasks.create_task(_report(log, broker, source)),
-            tasks.create_task(broker.admission.run()),
+            tasks.create_task(broker.entrance.admission.run()),
             tasks.create_task(audit.run()),
         ]
         if registry is not None:
