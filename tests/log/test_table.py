@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,3 +99,52 @@ async def test_rows_that_change_while_they_are_read_are_there_once_at_least(log:
                 await table.put(f"k{number}", b"new")
             await table.delete("k499")
     assert seen.keys() | {"k499"} == {f"k{number}" for number in range(600)}
+
+
+class Lossy:
+    """JetStream of which a reader gets only so many rows of each consumer, whatever is said to be left."""
+
+    def __init__(self, js: Any, sent: int) -> None:
+        self._js = js
+        self.left = sent
+        self.consumers = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._js, name)
+
+    async def pull_subscribe(self, *arguments: Any, **more: Any) -> Any:
+        self.consumers += 1
+        subscription = await self._js.pull_subscribe(*arguments, **more)
+        fetch = subscription.fetch
+        gave = 0
+
+        async def some(count: int, **more: Any) -> Any:
+            nonlocal gave
+            gave += 1
+            if gave > self.left:
+                raise TimeoutError
+            return await fetch(1, **more)
+
+        subscription.fetch = some
+        self.left += 1
+        return subscription
+
+
+@pytest.mark.parametrize("sent", [0, 2])
+async def test_what_the_server_counts_but_does_not_send_is_asked_for_again(log: Log, sent: int) -> None:
+    table = await log.table(f"test-stalled-{sent}")
+    for number in range(4):
+        await table.put(f"k{number}", b"x")
+    lossy = Lossy(table._js, sent)
+    table._js = lossy
+    rows = [key async for key, _ in table.rows()]
+    assert sorted(rows) == ["k0", "k1", "k2", "k3"]
+    assert lossy.consumers > 1
+
+
+async def test_rows_that_never_come_are_no_empty_table(log: Log) -> None:
+    table = await log.table("test-never")
+    await table.put("k", b"x")
+    table._js = Lossy(table._js, -1000)
+    with pytest.raises(LogUnavailableError, match="counts 1 more, and sends none"):
+        [row async for row in table.rows()]

@@ -35,6 +35,8 @@ READ_EXPIRES_S: Final = 30.0
 READER_INACTIVE_S: Final = 60.0
 #: Rows of a table that are fetched at a time, and marks of deleted ones that one reading sweeps away.
 ROWS_AT_ONCE: Final = 256
+ROWS_WITHIN_S: Final = 2.0
+ROWS_ATTEMPTS: Final = 5
 MARKS_SWEPT_MAX: Final = 1000
 
 #: What the log keeps when nothing else is said; blocks that a consumer still needs are kept beyond both.

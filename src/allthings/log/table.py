@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator
 from hashlib import blake2b
 from typing import Any
 
@@ -14,6 +15,10 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from allthings.log import settings
 from allthings.log.errors import LogUnavailableError
 from allthings.log.heeding import heeding
+
+
+class _StalledError(Exception):
+    """A consumer's count of what is left is wrong, or what it sent was lost on the way."""
 
 
 def key_of(name: str) -> str:
@@ -50,6 +55,33 @@ class Table:
 
         A pull consumer of our own: nats-py's watcher takes rows that are still on their way for none at all.
         """
+        deleted: list[tuple[str, int]] = []
+        seen: set[int] = set()
+        try:
+            for attempt in itertools.count(1):
+                try:
+                    async with contextlib.aclosing(self._messages()) as messages:
+                        async for message in messages:
+                            sequence = message.metadata.sequence.stream
+                            if sequence in seen:
+                                continue
+                            seen.add(sequence)
+                            if "KV-Operation" in (message.header or {}):
+                                deleted.append((message.subject, sequence))
+                            else:
+                                yield message.subject.removeprefix(self._prefix), message.data
+                    break
+                except _StalledError as error:
+                    if attempt == settings.ROWS_ATTEMPTS:
+                        raise LogUnavailableError(f"the rows of {self._stream} cannot be read: {error}") from error
+            for subject, sequence in deleted[: settings.MARKS_SWEPT_MAX]:
+                # The mark that it is deleted, but nothing newer.
+                await heeding(self._js.purge_stream(self._stream, subject=subject, seq=sequence + 1))
+        except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
+            raise LogUnavailableError(f"the rows cannot be read: {error!r}") from error
+
+    async def _messages(self) -> AsyncGenerator[Any, None]:
+        """All rows once, from a consumer at the server. Raises _StalledError when it counts more than it sends."""
         config = ConsumerConfig(
             ack_policy=AckPolicy.NONE,
             deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
@@ -57,35 +89,25 @@ class Table:
             num_replicas=1,
             inactive_threshold=settings.READER_INACTIVE_S,
         )
-        deleted: list[tuple[str, int]] = []
+        subscription = await heeding(self._js.pull_subscribe(f"{self._prefix}>", stream=self._stream, config=config))
         try:
-            subscription = await heeding(
-                self._js.pull_subscribe(f"{self._prefix}>", stream=self._stream, config=config)
-            )
-            try:
-                left = (await heeding(subscription.consumer_info())).num_pending
-                while left:
-                    messages = await self._fetch(subscription, min(left, settings.ROWS_AT_ONCE))
-                    if not messages:
-                        # What was still to come is gone, or replaced by something newer that comes too.
-                        left = (await heeding(subscription.consumer_info())).num_pending
-                    for message in messages:
-                        left = message.metadata.num_pending
-                        if "KV-Operation" in (message.header or {}):
-                            deleted.append((message.subject, message.metadata.sequence.stream))
-                        else:
-                            yield message.subject.removeprefix(self._prefix), message.data
-            finally:
-                await self._forget(subscription)
-            for subject, sequence in deleted[: settings.MARKS_SWEPT_MAX]:
-                # The mark that it is deleted, but nothing newer.
-                await heeding(self._js.purge_stream(self._stream, subject=subject, seq=sequence + 1))
-        except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
-            raise LogUnavailableError(f"the rows cannot be read: {error!r}") from error
+            left = (await heeding(subscription.consumer_info())).num_pending
+            while left:
+                messages = await self._fetch(subscription, min(left, settings.ROWS_AT_ONCE))
+                for message in messages:
+                    left = message.metadata.num_pending
+                    yield message
+                if not messages:
+                    # What was still to come is gone, or replaced by something newer that comes too.
+                    before, left = left, (await heeding(subscription.consumer_info())).num_pending
+                    if left == before:
+                        raise _StalledError(f"the server counts {left} more, and sends none")
+        finally:
+            await self._forget(subscription)
 
     async def _fetch(self, subscription: Any, count: int) -> list[Any]:
         try:
-            return list(await heeding(subscription.fetch(count, timeout=settings.APPEND_TIMEOUT_S)))
+            return list(await heeding(subscription.fetch(count, timeout=settings.ROWS_WITHIN_S)))
         except TimeoutError:
             return []
 
