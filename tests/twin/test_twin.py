@@ -103,6 +103,7 @@ def test_online_by_the_usual_interval(twin: Twin, clock: Clock) -> None:
     clock.advance(899)
     assert twin.online_things() == {"slow"}
     assert twin.online_count() == 1
+    assert twin.last_received() == {thing: state.last_received_ns for thing, state in states.items()}
     clock.advance(2)
     assert twin.online_count() == 0
 
@@ -162,7 +163,7 @@ def test_a_removed_thing_is_forgotten_until_it_sends_again(twin: Twin) -> None:
     twin.forget("a")
     twin.forget("nobody")
     assert now(twin) == {("b", "t"): 2}
-    assert [state.thing for state in twin.thing_states()] == ["b"]
+    assert [state.thing for state in twin.thing_states()] == list(twin.last_received()) == ["b"]
     twin.apply(block_of(2, said("a", NOW_NS - 5, t=3)))
     assert now(twin) == {("b", "t"): 2, ("a", "t"): 3}
 

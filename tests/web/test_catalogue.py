@@ -11,7 +11,7 @@ import pytest
 from allthings.registry.registry import Registry
 from allthings.things.errors import NotFoundError
 from allthings.web import catalogue
-from allthings.web.catalogue import Catalogue
+from allthings.web.catalogue import Catalogue, natural_order
 from allthings.web.pools import Pool
 
 
@@ -66,3 +66,10 @@ async def test_nothing_is_read_when_nothing_has_changed(registry: Registry, pool
     kept = Catalogue(registry, pool)
     registry.things.put("t", {"title": "T"}, 1)
     assert (await kept.snapshot()) is (await kept.snapshot())
+
+
+def test_titles_sort_as_people_do() -> None:
+    titles = ["", "3 lamps", "Room", "room 9", "Room 10", "ROOM 10 b", "Room 11", "Room x", "v01.2", "v1.9", "v1.10"]
+    assert sorted(random.Random(1).sample(titles, len(titles)), key=natural_order) == titles
+    assert natural_order("Lamp 007") == natural_order("lamp 7")
+    assert len(natural_order("9" * 5_000)) <= 200

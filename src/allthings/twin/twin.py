@@ -153,6 +153,11 @@ class Twin:
             if self._activity.last_received[number]
         ]
 
+    def last_received(self) -> dict[str, int]:
+        """When each thing that ever sent a reading was last heard of."""
+        times = zip(self._series.things, self._activity.last_received.tolist(), strict=False)
+        return {thing: time_ns for thing, time_ns in times if time_ns}
+
     def online_count(self) -> int:
         """How many things are online."""
         return int(self._activity.online(self._clock()).sum())

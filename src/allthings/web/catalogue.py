@@ -7,6 +7,7 @@ database can do for us. An entry is a few hundred bytes.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,9 @@ _CHANGED_PAGE: Final = 50
 _CHANGES_IN_A_ROW_MAX: Final = 100
 #: One for all: few things have titles in several languages.
 _NO_TITLES: Final[dict[str, str]] = {}
+_NUMBER: Final = re.compile("[0-9]+")
+#: What of a title sorts it; a place in the list, which holds it, is part of an address.
+_ORDER_MAX: Final = 200
 
 
 class MainProperty(NamedTuple):
@@ -33,7 +37,8 @@ class MainProperty(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One thing as lists need it. `search` is the text that a search looks into, without capitals."""
+    """One thing as lists need it. `search` is the text that a search looks into, without capitals; `order` sorts it
+    by title."""
 
     name: str
     id: str
@@ -47,6 +52,7 @@ class Item(NamedTuple):
     properties: int
     main: tuple[MainProperty, ...]
     search: str
+    order: str
 
 
 class Snapshot(NamedTuple):
@@ -143,7 +149,18 @@ def _item(thing: Thing) -> Item:
         properties=len(properties),
         main=_main(properties),
         search="\n".join(searched)[:2_000].casefold(),
+        order=natural_order(thing.title),
     )
+
+
+def natural_order(title: str) -> str:
+    """Sorts as people do: capitals do not matter, and `Room 9` comes before `Room 10`."""
+
+    def by_size(number: re.Match[str]) -> str:
+        digits = number[0].lstrip("0")
+        return f"{len(digits):03}{digits}"
+
+    return _NUMBER.sub(by_size, title.casefold()[:_ORDER_MAX])[:_ORDER_MAX]
 
 
 def _main(properties: dict[str, Any]) -> tuple[MainProperty, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -15,7 +15,6 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from allthings.things.errors import BadInputError
 from allthings.things.names import THING_NAME_MAX
 from allthings.things.times import format_time
-from allthings.twin.activity import ThingState
 from allthings.web import settings
 from allthings.web.catalogue import Item, Snapshot
 from allthings.web.names import ThingPath
@@ -24,6 +23,8 @@ from allthings.web.paths import reference
 from allthings.web.services import Given, Services
 
 Sort = Literal["title", "name", "seen", "created"]
+#: Where a thing stands in a list.
+Place = tuple[Any, str]
 
 
 class Main(msgspec.Struct, omit_defaults=True):
@@ -113,56 +114,53 @@ async def list_things(
 ) -> ThingPage:
     """For people: searched, filtered, sorted, with online state and main value. For programs there is `/things`."""
     snapshot = await request.app.state.catalogue.snapshot()
-    states = {one.thing: one for one in services.twin.thing_states()} if sort == "seen" or online is not None else {}
-    chosen, total = await services.pools.encode.run(
-        _choose, snapshot, states, search, state_, online, sort, order == "desc", limit, _place(next_)
-    )
+    seen = services.twin.last_received() if sort == "seen" else {}
+    online_things = services.twin.online_things() if online is not None else set()
+    words = search.casefold().split()
+
+    def matches(item: Item) -> bool:
+        return (
+            (state_ is None or item.state == state_)
+            and (online is None or (item.name in online_things) is online)
+            and all(word in item.search for word in words)
+        )
+
+    key = _key(sort, seen)
+    choose, pool = _choose, services.pools.encode
+    chosen, total = await pool.run(choose, snapshot, matches, key, order == "desc", limit + 1, _place(next_))
     more = len(chosen) > limit
     chosen = chosen[:limit]
-    following = _token(_key(sort, states)(chosen[-1])) if more else None
-    return ThingPage(_rows(services, chosen), total, following)
+    return ThingPage(_rows(services, chosen), total, _token(key(chosen[-1])) if more else None)
 
 
 def _choose(
     snapshot: Snapshot,
-    states: dict[str, ThingState],
-    search: str,
-    state: str | None,
-    online: bool | None,
-    sort: Sort,
+    matches: Callable[[Item], bool],
+    key: Callable[[Item], Place],
     descending: bool,
-    limit: int,
-    after: tuple[Any, str] | None,
+    count: int,
+    after: Place | None,
 ) -> tuple[list[Item], int]:
-    """The first limit + 1 that match and come after a place, and how many match."""
-    words = search.casefold().split()
-    offline = ThingState("", False, 0, 0, 0, 0, 0)
-    found = [
-        item
-        for item in snapshot.items.values()
-        if (state is None or item.state == state)
-        and (online is None or states.get(item.name, offline).online is online)
-        and all(word in item.search for word in words)
-    ]
+    """The first so many that match and come after a place, and how many match."""
+    found = list(filter(matches, snapshot.items.values()))
     total = len(found)
-    key = _key(sort, states)
     if after is not None:
         try:
             found = [item for item in found if (key(item) < after if descending else key(item) > after)]
         except TypeError:
             raise BadInputError("next: is not from an answer in this order") from None
     pick = heapq.nlargest if descending else heapq.nsmallest
-    return pick(limit + 1, found, key), total
+    return pick(count, found, key), total
 
 
-def _key(sort: Sort, states: dict[str, ThingState]) -> Callable[[Item], tuple[Any, str]]:
+def _key(sort: Sort, seen: Mapping[str, int]) -> Callable[[Item], Place]:
     """What is sorted by, the name last, so that every thing has its own place."""
     if sort == "title":
-        return lambda item: (item.title.casefold(), item.name)
+        return lambda item: (item.order, item.name)
     if sort == "created":
         return lambda item: (item.created_ns, item.name)
     if sort == "seen":
-        return lambda item: (states[item.name].last_received_ns if item.name in states else 0, item.name)
+        return lambda item: (seen.get(item.name, 0), item.name)
     return lambda item: (item.name, item.name)
 
 
@@ -200,11 +198,11 @@ def _rows(services: Services, items: list[Item]) -> list[ThingRow]:
     return rows
 
 
-def _token(place: tuple[Any, str]) -> str:
+def _token(place: Place) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 
 
-def _place(token: str | None) -> tuple[Any, str] | None:
+def _place(token: str | None) -> Place | None:
     if not token:
         return None
     try:

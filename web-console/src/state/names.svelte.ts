@@ -9,17 +9,25 @@ const KEEP_MAX = 300;
 const ASKED_MAX = 4;
 
 class Names {
+  /** Null stands for one that is being asked for, or that has no description. */
   private readonly known = new SvelteMap<string, ThingDescription | null>();
   private asked = 0;
+  private wanted: string[] = [];
 
   of(thing: string): ThingDescription | undefined {
     return this.known.get(thing) ?? undefined;
   }
 
-  /** Ask for those that are not known yet; null stands for one that has no description. */
+  /** Ask for those that are not known yet. A later call takes the place of what is still to be asked. */
   want(things: Iterable<string>): void {
-    for (const thing of things) {
-      if (this.asked >= ASKED_MAX) return;
+    this.wanted = [...things];
+    this.ask();
+  }
+
+  private ask(): void {
+    while (this.asked < ASKED_MAX) {
+      const thing = this.wanted.shift();
+      if (thing === undefined) return;
       if (!this.known.has(thing)) void this.fetch(thing);
     }
   }
@@ -34,6 +42,7 @@ class Names {
       // Its name has to do.
     }
     this.asked--;
+    this.ask();
   }
 }
 
