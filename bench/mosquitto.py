@@ -12,6 +12,7 @@ from typing import Self
 
 import psutil  # type: ignore[import-untyped]
 
+from allthings.runtime.sockets import free_port
 from bench import machine
 
 _CONFIGURATION = """\
@@ -28,13 +29,6 @@ certfile {certificate}
 keyfile {certificate}
 """
 _START_WITHIN_S = 10.0
-
-
-def free_port() -> int:
-    """A port of loopback that is free now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 class Mosquitto:

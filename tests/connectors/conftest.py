@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,72 +14,15 @@ import pytest
 
 from allthings.connectors.bridges import Bridges
 from allthings.connectors.state import BridgeState
-from allthings.gateway.listeners import Listener
-from allthings.gateway.run import run_gateway
 from allthings.log import block
 from allthings.log.stream import Log
 from allthings.registry.bridges import BridgeSettings
 from allthings.registry.registry import Registry
+from allthings.runtime.sockets import free_port
 from allthings.things.times import now_ns
-from tests.conftest import NatsServer
+from tests.servers import WITHIN_S, Mosquitto, NatsServer, serving
 
 _numbers = itertools.count()
-WITHIN_S = 30
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def program() -> str:
-    """Debian keeps it where only an administrator's PATH leads."""
-    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.skip("mosquitto is not installed (Debian: apt install mosquitto)")
-    return found
-
-
-class Mosquitto:
-    """A mosquitto that keeps its sessions on disk with each change; can be killed and started again."""
-
-    def __init__(self, directory: Path, further: str = "") -> None:
-        self.port = free_port()
-        self._program = program()
-        self._configuration = directory / "mosquitto.conf"
-        self._configuration.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nlog_type error\nuser root\n"
-            f"persistence true\npersistence_location {directory}/\nautosave_interval 1\nautosave_on_changes true\n"
-            f"max_queued_messages 0\nmax_inflight_messages 0\n{further}"
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        self._process = subprocess.Popen([self._program, "-c", str(self._configuration)], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + WITHIN_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def stop(self) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait()
 
 
 @pytest.fixture
@@ -137,16 +76,6 @@ class Installation:
         return found
 
 
-async def _end(running: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
-    stop.set()
-    done, left = await asyncio.wait(running, timeout=WITHIN_S)
-    for task in left:
-        task.cancel()
-    assert not left, f"did not stop: {left}"
-    for task in done:
-        task.result()
-
-
 Start = Callable[..., contextlib.AbstractAsyncContextManager[Installation]]
 
 
@@ -167,22 +96,13 @@ def installation(tmp_path: Path) -> Start:
             await asyncio.to_thread(registry.migrate)
             log = await Log.connect(server.url)
             stack.push_async_callback(log.close)
-            listener = stack.enter_context(socket.socket())
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port))
-            listener.listen(100)
-            listener.setblocking(False)
             bridges = Bridges(registry.bridges, log, now_ns)
-            ready, stop = asyncio.Event(), asyncio.Event()
-            options: dict[str, Any] = {"disk": None, "disk_reserve_bytes": 0, "ready": ready.set, "stop": stop}
-            running = [
-                asyncio.create_task(run_gateway(log, None, [Listener(listener)], now_ns=now_ns, **options)),
-                asyncio.create_task(bridges.run(stop)),
-            ]
-            stack.push_async_callback(_end, running, stop)
-            async with asyncio.timeout(WITHIN_S):
-                await ready.wait()
-            yield Installation(log, registry, listener.getsockname()[1], bridges)
+            stop = asyncio.Event()
+            running = asyncio.create_task(bridges.run(stop))
+            stack.push_async_callback(asyncio.wait_for, running, WITHIN_S)
+            stack.callback(stop.set)
+            port = await stack.enter_async_context(serving(log, port=port))
+            yield Installation(log, registry, port, bridges)
 
     return start
 

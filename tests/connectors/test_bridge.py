@@ -16,7 +16,8 @@ from allthings.connectors.way import WAY
 from allthings.log import block
 from allthings.registry.bridges import BridgeSettings, TopicMap, Version
 from allthings.things.times import now_ns
-from tests.connectors.conftest import WITHIN_S, Gate, Mosquitto, Start, client, heard
+from tests.connectors.conftest import Gate, Start, client, heard
+from tests.servers import WITHIN_S, Mosquitto
 
 OUT = TopicMap("out", "things/#", prefix="site1/")
 IN = TopicMap("in", "commands/#", prefix="from-north/", strip="commands/")

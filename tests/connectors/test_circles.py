@@ -9,7 +9,8 @@ import pytest
 from allthings.connectors import settings
 from allthings.registry.bridges import BridgeSettings, TopicMap, Version
 from allthings.things.times import now_ns
-from tests.connectors.conftest import WITHIN_S, Installation, Mosquitto, Start, client, heard
+from tests.connectors.conftest import Installation, Start, client, heard
+from tests.servers import WITHIN_S, Mosquitto
 
 BOTH = (TopicMap("out", "shared/#"), TopicMap("in", "shared/#"))
 VERSIONS: tuple[Version, ...] = ("5", "3.1.1")

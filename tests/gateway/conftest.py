@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from allthings.gateway.listeners import Listener
-from allthings.gateway.run import run_gateway
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
-from allthings.things.times import now_ns
 from tests.gateway.station import Clock, Station
+from tests.servers import serving
 
-Gateway = Callable[..., AbstractAsyncContextManager[int]]
+Serving = AbstractAsyncContextManager[int]
+Gateway = Callable[..., Serving]
 _numbers = itertools.count()
 
 
@@ -27,42 +25,8 @@ _numbers = itertools.count()
 def gateway(log: Log) -> Gateway:
     """`async with gateway() as port`: MQTT on that port of loopback."""
 
-    @contextlib.asynccontextmanager
-    async def start(
-        registry: Registry | None = None,
-        own_log: Log | None = None,
-        disk: Path | None = None,
-        reserve: int = 0,
-        dress: Callable[[socket.socket], Listener] = Listener,
-        further: Sequence[Listener] = (),
-        open_mode: bool = False,
-    ) -> AsyncIterator[int]:
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(100)
-        listener.setblocking(False)
-        ready, stop = asyncio.Event(), asyncio.Event()
-        running = asyncio.create_task(
-            run_gateway(
-                own_log or log,
-                registry,
-                [dress(listener), *further],
-                open_mode=open_mode,
-                family=f"test{next(_numbers)}",
-                now_ns=now_ns,
-                disk=disk,
-                disk_reserve_bytes=reserve,
-                ready=ready.set,
-                stop=stop,
-            )
-        )
-        await asyncio.wait_for(ready.wait(), 30)
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            stop.set()
-            await asyncio.wait_for(running, 30)
-            listener.close()
+    def start(registry: Registry | None = None, own_log: Log | None = None, **options: Any) -> Serving:
+        return serving(own_log or log, registry, family=f"test{next(_numbers)}", **options)
 
     return start
 

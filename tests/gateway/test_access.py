@@ -10,6 +10,7 @@ import pytest
 
 from allthings.gateway.access import ANYONE, Credentials
 from allthings.registry import Registry
+from allthings.registry.access import Terms
 from allthings.registry.settings import ATTEMPTS_BURST
 from allthings.things.times import now_ns
 from tests.gateway.codes import Paho, connect, packet, paho
@@ -38,9 +39,7 @@ def token(registry: Registry) -> str:
 
 
 def allow(registry: Registry, subject: str, topic_filter: str, *, publish: bool = True, subscribe: bool = True) -> str:
-    return registry.access.create(
-        subject, topic_filter, publish=publish, subscribe=subscribe, note="", now_ns=now_ns()
-    ).id
+    return registry.access.create(Terms(subject, topic_filter, publish, subscribe), now_ns()).id
 
 
 #: A change holds within a second; this machine may be busy with other tests.

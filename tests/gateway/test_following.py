@@ -12,6 +12,7 @@ from allthings.gateway.following import Following
 from allthings.gateway.quota import Quotas
 from allthings.gateway.strict import Strict
 from allthings.registry import Registry
+from allthings.registry.access import Terms
 from allthings.things.errors import UnavailableError
 from allthings.things.times import now_ns
 
@@ -103,7 +104,7 @@ async def test_what_does_not_concern_a_client_leaves_it_alone(registry: Registry
     following = Following(registry, broker)  # type: ignore[arg-type]
     await following.look()
     connection = await come_in(broker)
-    registry.access.create("users", "a", publish=True, subscribe=True, note="", now_ns=1)
+    registry.access.create(Terms("users", "a", publish=True, subscribe=True), 1)
     registry.things.create({"title": "Pump"}, now_ns(), "pump")
     await following.look()
     assert (connection.forgotten, connection.refusals) == (0, [])

@@ -16,9 +16,9 @@ from allthings.log.stream import Log
 from allthings.log.table import Table, key_of
 from allthings.mqtt.outbox import Stage
 from allthings.mqtt.properties import Properties
-from tests.conftest import NatsServer
 from tests.gateway.station import Clock, Puback, Publish, Pubrec, Pubrel, Station, connect, subscribe
 from tests.log.test_block import messages
+from tests.servers import NatsServer
 
 _numbers = itertools.count()
 

@@ -18,7 +18,7 @@ ADA = Standing("user", "ada", "viewer", "acme", "password:1")
 
 
 def rule(subject: str, topic_filter: str, publish: bool = True, subscribe: bool = True) -> AccessRule:
-    return AccessRule("id", subject, topic_filter, publish, subscribe, "", 0)
+    return AccessRule(subject, topic_filter, publish, subscribe, id="id", created_ns=0)
 
 
 def _filters(depth: int) -> list[str]:

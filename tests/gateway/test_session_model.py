@@ -27,10 +27,10 @@ from allthings.log.stream import Log
 from allthings.mqtt.packets import Will
 from allthings.mqtt.properties import Properties
 from allthings.mqtt.versions import V3, V5
-from tests.conftest import NatsServer
 from tests.gateway.session_model import FOREVER_S, Client, Model, Note, Sub
 from tests.gateway.station import NS_PER_S, Clock, Disconnect, Publish, Station, connect, subscribe, unsubscribe
 from tests.log.test_block import messages
+from tests.servers import NatsServer
 
 _numbers = itertools.count()
 _SOURCE = "model"

@@ -11,6 +11,7 @@ from allthings.historian.history import History
 from allthings.historian.query import AGGREGATES, HistoryQuery
 from allthings.historian.retention import Keep, Retention
 from tests.historian.blocks import T0, Row, S, decoded, end_of, ns
+from tests.historian.cutting import rolled_up
 
 MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86_400 * S
 #: 2026-03-02 is T0; with 90 days everything before 2026-01-01 goes on 2026-04-02.
@@ -109,25 +110,7 @@ def test_late_readings_are_added_to_what_stayed(history: History, minutes: int) 
     history.insert([decoded(2, late), decoded(2, late)])
     want = (count + 3, total + 30_003.0, 10_002.0, last)
     assert day() == want
-    work, real = history._engine.work, history._engine.work.run
-    for stop in range(30):
-        left = stop
-
-        def run(statement: str, parameters: Any = None) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise OSError("cut off")
-            real(statement, parameters)
-
-        work.run = run  # type: ignore[method-assign]
-        try:
-            history.rollup(end_of(2))
-        except OSError:
-            continue
-        finally:
-            work.run = real  # type: ignore[method-assign]
-        break
+    stop = next(statements for statements in range(30) if rolled_up(history, end_of(2), statements))
     assert stop > 5
     assert day() == want
     # One more, with minutes brought up and hours not yet; then both; then the reading itself goes.

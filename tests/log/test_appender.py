@@ -11,8 +11,8 @@ import pytest
 from allthings.log import settings
 from allthings.log.errors import LogTakenError
 from allthings.log.stream import Log
-from tests.conftest import NatsServer
 from tests.log.relay import Relay
+from tests.servers import NatsServer
 
 #: The least that the server accepts.
 _REMEMBERED_S = 0.1

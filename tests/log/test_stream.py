@@ -10,8 +10,8 @@ import pytest
 from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import Log
-from tests.conftest import NatsServer
 from tests.log.test_block import messages
+from tests.servers import NatsServer
 
 DATA = messages(["a", "b"], [b"1", b"2"])
 

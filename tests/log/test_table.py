@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import Log
 from allthings.log.table import key_of
-from tests.conftest import NatsServer
+from tests.servers import NatsServer
 
 
 @given(st.text(max_size=300), st.text(max_size=300))

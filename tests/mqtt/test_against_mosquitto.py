@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -34,9 +33,9 @@ from allthings.mqtt.packets import (
 from allthings.mqtt.properties import Properties
 from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.versions import V3, V5, Sender, Version
+from tests.servers import Mosquitto
 
 _WAIT_S = 20
-_BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 versions = pytest.mark.parametrize("version", [V3, V5], ids=["3.1.1", "5"])
 
@@ -135,20 +134,10 @@ def test_mosquitto_sub(version: Version) -> None:
 
 @pytest.fixture(scope="module")
 def broker_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    if _BROKER is None:
-        pytest.skip("mosquitto is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    settings: Path = tmp_path_factory.mktemp("mosquitto") / "mosquitto.conf"
-    settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    process = subprocess.Popen([_BROKER, "-c", str(settings), "-v"], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if " running" in line:
-            break
-    yield port
-    process.terminate()
-    process.communicate(timeout=_WAIT_S)
+    broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
+    broker.start()
+    yield broker.port
+    broker.stop()
 
 
 @versions

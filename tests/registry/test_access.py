@@ -1,6 +1,7 @@
 import pytest
 
 from allthings.registry import AccessRule, Registry
+from allthings.registry.access import Terms
 from allthings.registry.settings import ACCESS_RULES_MAX
 from allthings.things.errors import BadInputError, LimitExceededError, NotFoundError
 
@@ -8,7 +9,7 @@ T0 = 1_000
 
 
 def _create(registry: Registry, subject: str = "devices", topic_filter: str = "shared/{thing}") -> AccessRule:
-    return registry.access.create(subject, topic_filter, publish=True, subscribe=False, note="why", now_ns=T0)
+    return registry.access.create(Terms(subject, topic_filter, publish=True, note="why"), T0)
 
 
 def test_the_defaults_are_what_held_before(registry: Registry) -> None:
@@ -24,17 +25,17 @@ def test_the_defaults_are_what_held_before(registry: Registry) -> None:
 
 def test_rules_are_made_changed_and_removed(registry: Registry) -> None:
     made = _create(registry)
-    assert made == AccessRule(made.id, "devices", "shared/{thing}", True, False, "why", T0)
+    assert made == AccessRule("devices", "shared/{thing}", True, False, "why", id=made.id, created_ns=T0)
     assert made in registry.access.list()
-    changed = registry.access.replace(made.id, "thing:lamp", "a/+/{client}/#", publish=False, subscribe=True, note="")
-    assert changed == AccessRule(made.id, "thing:lamp", "a/+/{client}/#", False, True, "", T0)
+    changed = registry.access.replace(made.id, Terms("thing:lamp", "a/+/{client}/#", subscribe=True))
+    assert changed == AccessRule("thing:lamp", "a/+/{client}/#", False, True, "", id=made.id, created_ns=T0)
     assert changed in registry.access.list()
     assert registry.access.remove(made.id) == changed
     assert changed not in registry.access.list()
     for call in (
         lambda: registry.access.remove(made.id),
         lambda: registry.access.remove("no\x00such"),
-        lambda: registry.access.replace(made.id, "users", "a", publish=True, subscribe=True, note=""),
+        lambda: registry.access.replace(made.id, Terms("users", "a", publish=True)),
     ):
         with pytest.raises(NotFoundError):
             call()
@@ -93,9 +94,9 @@ def test_what_cannot_be_a_rule(registry: Registry, subject: str, topic_filter: s
 
 def test_a_rule_allows_something(registry: Registry) -> None:
     with pytest.raises(BadInputError, match="to forbid, remove"):
-        registry.access.create("users", "a", publish=False, subscribe=False, note="", now_ns=T0)
+        registry.access.create(Terms("users", "a"), T0)
     with pytest.raises(BadInputError, match="note"):
-        registry.access.create("users", "a", publish=True, subscribe=False, note="x" * 257, now_ns=T0)
+        registry.access.create(Terms("users", "a", publish=True, note="x" * 257), T0)
 
 
 def test_there_is_an_end(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

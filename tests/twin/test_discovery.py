@@ -13,16 +13,6 @@ from tests.readings.blocks import NOW_NS
 from tests.twin.feed import Clock, block_of, said
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def twin(clock: Clock) -> Twin:
-    return Twin(clock)
-
-
 def due(twin: Twin, clock: Clock) -> list[SeenProperty]:
     report = twin.discovery.due(clock())
     if report is None:

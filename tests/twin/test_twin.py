@@ -19,16 +19,6 @@ from tests.readings.blocks import NOW_NS, Message, rows_of
 from tests.twin.feed import Clock, block_of, said
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def twin(clock: Clock) -> Twin:
-    return Twin(clock)
-
-
 def now(twin: Twin) -> dict[tuple[str, str], object]:
     return {(one.thing, one.property): one.value for one in twin.values()}
 

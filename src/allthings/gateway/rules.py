@@ -85,7 +85,7 @@ class Rules:
 
 
 #: In open mode: anyone may do anything.
-_ALL: Final = AccessRule("open", ANONYMOUS, "#", True, True, "authentication is off", 0)
+_ALL: Final = AccessRule(ANONYMOUS, "#", True, True, "authentication is off", id="open", created_ns=0)
 EVERYTHING: Final = Grants((Grant(("#",), True, True, _ALL),), unbound=True)
 NOTHING: Final = Grants(())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 import sqlalchemy as sa
@@ -25,18 +25,24 @@ PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
 
 
 @dataclass(frozen=True)
-class AccessRule:
+class Terms:
     """`subject` (see `subjects`) may publish, subscribe, or both, on what `filter` matches.
 
     In the filter `{thing}`, `{user}` and `{client}` stand for the device's thing, the user's name and the client id.
     """
 
-    id: str
     subject: str
     filter: str
-    publish: bool
-    subscribe: bool
-    note: str
+    publish: bool = False
+    subscribe: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessRule(Terms):
+    """What is allowed, under an id."""
+
+    id: str
     created_ns: int
 
 
@@ -50,42 +56,30 @@ class AccessRules:
         with self._database.read() as session:
             return [_rule(row) for row in session.scalars(statement)]
 
-    def create(
-        self, subject: str, topic_filter: str, *, publish: bool, subscribe: bool, note: str, now_ns: int
-    ) -> AccessRule:
+    def create(self, terms: Terms, now_ns: int) -> AccessRule:
         """Add a rule. Raises BadInputError, LimitExceededError."""
-        _check(subject, topic_filter, publish, subscribe, note)
+        _check(terms)
         row_id = secrets.token_hex(8)
 
         def change(session: Session) -> AccessRule:
             count(session, ACCESS)
             if session.execute(sa.select(sa.func.count()).select_from(AccessRuleRow)).scalar_one() >= ACCESS_RULES_MAX:
                 raise LimitExceededError(f"there are {ACCESS_RULES_MAX} access rules already: join some by + and #")
-            row = AccessRuleRow(
-                id=row_id,
-                subject=subject,
-                filter=topic_filter,
-                publish=publish,
-                subscribe=subscribe,
-                note=note,
-                created_ns=now_ns,
-            )
+            row = AccessRuleRow(id=row_id, created_ns=now_ns, **asdict(terms))
             session.add(row)
             return _rule(row)
 
         return self._database.write(change)
 
-    def replace(
-        self, id_: str, subject: str, topic_filter: str, *, publish: bool, subscribe: bool, note: str
-    ) -> AccessRule:
+    def replace(self, id_: str, terms: Terms) -> AccessRule:
         """Change a rule. Raises NotFoundError, BadInputError."""
-        _check(subject, topic_filter, publish, subscribe, note)
+        _check(terms)
 
         def change(session: Session) -> AccessRule:
             count(session, ACCESS)
             row = _require(session, id_)
-            row.subject, row.filter, row.publish, row.subscribe = subject, topic_filter, publish, subscribe
-            row.note = note
+            for name, value in asdict(terms).items():
+                setattr(row, name, value)
             return _rule(row)
 
         return self._database.write(change)
@@ -102,8 +96,9 @@ class AccessRules:
         return self._database.write(change)
 
 
-def _check(subject: str, topic_filter: str, publish: bool, subscribe: bool, note: str) -> None:
-    check_subject(subject)
+def _check(terms: Terms) -> None:
+    check_subject(terms.subject)
+    topic_filter = terms.filter
     unknown = [name for name in PLACEHOLDER.findall(topic_filter) if name not in PLACEHOLDERS]
     if unknown:
         known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
@@ -117,9 +112,9 @@ def _check(subject: str, topic_filter: str, publish: bool, subscribe: bool, note
         check_topic_filter(PLACEHOLDER.sub("x", topic_filter))
     except (MqttError, UnicodeEncodeError) as error:
         raise BadInputError(f"filter: {error}") from None
-    if not (publish or subscribe):
+    if not (terms.publish or terms.subscribe):
         raise BadInputError("a rule allows to publish, to subscribe, or both; to forbid, remove the rule that allows")
-    if len(note) > RULE_NOTE_MAX or "\x00" in note:
+    if len(terms.note) > RULE_NOTE_MAX or "\x00" in terms.note:
         raise BadInputError(f"a note has at most {RULE_NOTE_MAX} characters")
 
 
@@ -131,4 +126,4 @@ def _require(session: Session, id_: str) -> AccessRuleRow:
 
 
 def _rule(row: AccessRuleRow) -> AccessRule:
-    return AccessRule(row.id, row.subject, row.filter, row.publish, row.subscribe, row.note, row.created_ns)
+    return AccessRule(**{field.name: getattr(row, field.name) for field in fields(AccessRule)})

@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody
 from allthings.gateway.rules import Rules
 from allthings.mqtt.errors import MqttError
 from allthings.mqtt.filters import check_topic_filter
-from allthings.registry.access import AccessRule
+from allthings.registry.access import AccessRule, Terms
 from allthings.registry.credentials import Standing
 from allthings.registry.quotas import Quota
 from allthings.registry.registry import Registry
@@ -21,7 +21,7 @@ from allthings.web import audit
 from allthings.web.auth import Identity
 from allthings.web.openapi import describe
 from allthings.web.paths import reference
-from allthings.web.services import Given
+from allthings.web.services import Given, Services
 
 _Asking = Request[Identity, None, Any]
 
@@ -129,17 +129,8 @@ async def list_rules(services: Given) -> RuleList:
 )
 async def create_rule(request: _Asking, data: JSONBody[Rule], services: Given) -> RuleShown:
     """It holds within a second, for connections that are open too."""
-    made = await services.pools.registry.run(
-        services.registry.access.create,
-        data.subject,
-        data.filter,
-        publish=data.publish,
-        subscribe=data.subscribe,
-        note=data.note,
-        now_ns=services.clock(),
-    )
-    await audit.changed(request, services, "rule-made", _said(made))
-    return _rule(made)
+    made = await services.pools.registry.run(services.registry.access.create, _terms(data), services.clock())
+    return await _noted(request, services, "rule-made", made)
 
 
 @put(
@@ -150,24 +141,15 @@ async def create_rule(request: _Asking, data: JSONBody[Rule], services: Given) -
 )
 async def replace_rule(request: _Asking, rule_id: FromPath[str], data: JSONBody[Rule], services: Given) -> RuleShown:
     """Within a second subscriptions that are no longer allowed end; publishes are refused from then on."""
-    changed = await services.pools.registry.run(
-        services.registry.access.replace,
-        rule_id,
-        data.subject,
-        data.filter,
-        publish=data.publish,
-        subscribe=data.subscribe,
-        note=data.note,
-    )
-    await audit.changed(request, services, "rule-changed", _said(changed))
-    return _rule(changed)
+    changed = await services.pools.registry.run(services.registry.access.replace, rule_id, _terms(data))
+    return await _noted(request, services, "rule-changed", changed)
 
 
 @delete("/api/access/rules/{rule_id:str}", summary="Remove an access rule", tags=["access"], opt=describe(admins=True))
 async def remove_rule(request: _Asking, rule_id: FromPath[str], services: Given) -> None:
     """What only this rule allowed is refused within a second."""
     removed = await services.pools.registry.run(services.registry.access.remove, rule_id)
-    await audit.changed(request, services, "rule-removed", _said(removed))
+    await _noted(request, services, "rule-removed", removed)
 
 
 @post(
@@ -245,14 +227,21 @@ async def remove_quota(request: _Asking, whose: FromPath[str], services: Given) 
     await audit.changed(request, services, "quota-removed", reference(whose))
 
 
+def _terms(rule: Rule) -> Terms:
+    return Terms(**msgspec.structs.asdict(rule))
+
+
+async def _noted(request: _Asking, services: Services, kind: str, rule: AccessRule) -> RuleShown:
+    """Put on the audit list what has become of a rule, and show it."""
+    verbs = [verb for verb, allowed in (("publish", rule.publish), ("subscribe", rule.subscribe)) if allowed]
+    what = f"{rule.id}: {rule.subject} may {' and '.join(verbs)} {rule.filter}"
+    await audit.changed(request, services, kind, what)
+    return _rule(rule)
+
+
 def _rule(rule: AccessRule) -> RuleShown:
     created = format_time(rule.created_ns) if rule.created_ns else None
     return RuleShown(rule.id, rule.subject, rule.filter, rule.publish, rule.subscribe, rule.note, created)
-
-
-def _said(rule: AccessRule) -> str:
-    verbs = [verb for verb, allowed in (("publish", rule.publish), ("subscribe", rule.subscribe)) if allowed]
-    return f"{rule.id}: {rule.subject} may {' and '.join(verbs)} {rule.filter}"
 
 
 def _limit(quota: Quota) -> LimitShown:
