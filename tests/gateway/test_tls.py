@@ -14,22 +14,26 @@ import ssl
 import subprocess
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
 import pytest
+from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allthings.gateway import settings
-from allthings.gateway.certificates import CertificateFiles, ServerCertificate, certificate_thing
+from allthings.gateway import certificates, settings
+from allthings.gateway.certificates import CertificateFiles, ClientCertificate, ServerCertificate, certificate_thing
 from allthings.gateway.errors import CertificateError
 from allthings.gateway.listeners import Listener
+from allthings.mqtt.reasons import ReasonCode
+from allthings.registry.access import Terms
 from allthings.registry.registry import Registry
-from allthings.runtime.authority import Authority, server_names
+from allthings.runtime.authority import DEVICE_DAYS, Authority, server_names
 from allthings.things.names import THING_NAME
-from allthings.things.times import now_ns
+from allthings.things.times import NS_PER_S, now_ns
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_broker import next_message
 
@@ -190,6 +194,103 @@ async def test_certificates_of_strangers_servers_and_the_revoked_open_nothing(
         authority.issue("pump-7")
         async with client(port, trusting(authority, "pump-7")):
             pass
+
+
+CONNECT_V3 = bytes.fromhex("100d 0004 4d515454 04 02 003c 0001 62".replace(" ", ""))
+#: With a will to `things/pump-7/gone`.
+CONNECT_WILL = bytes.fromhex("1026 0004 4d515454 05 06 003c 00 0001 61 00 0012".replace(" ", "")) + (
+    b"things/pump-7/gone" + bytes.fromhex("0001 78")
+)
+
+
+async def connected(
+    port: int, context: ssl.SSLContext, connect: bytes
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection whose CONNECT was accepted."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+    writer.write(connect)
+    head = await reader.readexactly(2)
+    connack = await reader.readexactly(head[1])
+    assert (head[0], connack[1]) == (0x20, 0)
+    return reader, writer
+
+
+async def ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """What a connection is told before its end, which must come soon."""
+    async with asyncio.timeout(10):
+        said = await reader.read()
+    writer.close()
+    return said
+
+
+@pytest.mark.parametrize("tls", TLS)
+async def test_connections_end_when_their_certificate_is_revoked(
+    gateway: Gateway, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tls: ssl.TLSVersion
+) -> None:
+    monkeypatch.setattr(settings, "CERTIFICATE_EVERY_S", 0.02)
+    authority = made(tmp_path / "ours")
+    for name in ("pump-7", "pump-9"):
+        authority.issue(name)
+    lost, kept = trusting(authority, "pump-7", tls), trusting(authority, "pump-9", tls)
+    registry.access.create(Terms("devices", "#", publish=True, subscribe=True), now_ns())
+    async with gateway(registry, dress=dressed(authority)) as port, client(port, kept) as stays:
+        await stays.subscribe("things/pump-7/gone", qos=1)
+        of_v5 = await connected(port, lost, CONNECT_WILL)
+        of_v3 = await connected(port, lost, CONNECT_V3)
+        authority.revoke("pump-7")
+        said = await ends(*of_v5)
+        assert said[0] == 0xE0
+        assert said[2] == ReasonCode.NOT_AUTHORIZED
+        assert b"its certificate is revoked" in said
+        assert await ends(*of_v3) == b""
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.to_thread(shake, port, lost, None)
+        await stays.publish("things/pump-7/gone", "not by a will", qos=1)
+        assert (await next_message(stays)).payload == b"not by a will"
+    entries = [one for one in registry.audit.list().entries if one.kind == "disconnected"]
+    assert {(one.who, one.why) for one in entries} == {("pump-7", "its certificate is revoked")}
+
+
+async def test_connections_end_when_their_certificate_does(
+    gateway: Gateway, registry: Registry, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resumed session, which OpenSSL does not check, is no way around it."""
+    monkeypatch.setattr(settings, "CERTIFICATE_EVERY_S", 0.02)
+    later_ns = 0
+    server = ServerCertificate(files(authority), lambda: now_ns() + later_ns)
+    context = trusting(authority, "pump-7", ssl.TLSVersion.TLSv1_3)
+    async with gateway(registry, dress=functools.partial(Listener, certificate=server)) as port:
+        _, session, answer = await asyncio.to_thread(shake, port, context, None)
+        assert answer[3] == 0
+        stands = await connected(port, context, CONNECT)
+        later_ns = (DEVICE_DAYS + 1) * 86_400 * NS_PER_S
+        assert b"its certificate has expired" in await ends(*stands)
+        resumed, _, answer = await asyncio.to_thread(shake, port, context, session)
+        assert resumed
+        assert answer == b""
+
+
+def test_authorities_revoke_only_what_they_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some count their certificates from 1, so two of them give the same number."""
+    ours = made(tmp_path / "ours")
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    theirs = made(tmp_path / "theirs")
+    signed = x509.load_pem_x509_certificate(ours.issue("pump-7").certificate.read_bytes())
+    shown = ClientCertificate("pump-7", certificates._identity(signed.issuer.public_bytes(), signed.serial_number))
+    revoked = x509.RevokedCertificateBuilder().serial_number(signed.serial_number)
+    entry = revoked.revocation_date(datetime(2026, 1, 1, tzinfo=UTC)).build()
+    both = tmp_path / "both.pem"
+    theirs._write_clients([entry])
+    both.write_bytes(ours.clients.read_bytes() + theirs.clients.read_bytes())
+    server = ServerCertificate(CertificateFiles(*ours.server, both))
+    assert server.objection(shown) == ""
+    ours._write_clients([entry])
+    both.write_bytes(theirs.clients.read_bytes() + ours.clients.read_bytes())
+    assert server.refresh()
+    assert server.objection(shown) == "its certificate is revoked"
+    both.write_bytes(both.read_bytes().replace(b"BEGIN X509 CRL-----\nMI", b"BEGIN X509 CRL-----\nNI"))
+    assert not server.refresh()
+    assert server.objection(shown) == "its certificate is revoked"
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def device(thing: Thing, data: Data = None, as_json: Json = False) -> None:
 
 
 def revoke(thing: Thing, data: Data = None, as_json: Json = False) -> None:
-    """Revoke a thing's certificate: it is refused from the next connection on.
+    """Revoke a thing's certificate: within two seconds its connections end, and it opens no new ones.
 
     Example: allthings certs revoke pump-7
     """
@@ -88,7 +88,7 @@ def revoke(thing: Thing, data: Data = None, as_json: Json = False) -> None:
     if as_json:
         write_json({"revoked": thing})
         return
-    write_line(f"the certificate of {thing} is revoked; a connection that stands stays until it ends")
+    write_line(f"the certificate of {thing} is revoked; its connections end within two seconds")
 
 
 def register(app: typer.Typer) -> None:

@@ -1,22 +1,25 @@
-"""The server's certificate, followed as its files change; and the thing that a client's certificate names."""
+"""The server's certificate, followed as its files change; and what a client's certificate says."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
 from allthings.gateway import settings
 from allthings.gateway.errors import CertificateError
 from allthings.things.names import valid_thing_name
+from allthings.things.times import NS_PER_S, now_ns
 
 _LOGGER = logging.getLogger(__name__)
 _URN: Final = "urn:allthings:"
-_REVOCATIONS: Final = b"-----BEGIN X509 CRL-----"
+_REVOCATIONS: Final = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 
 class CertificateFiles(NamedTuple):
@@ -28,6 +31,18 @@ class CertificateFiles(NamedTuple):
     client_ca: Path | None = None
 
 
+class ClientCertificate(NamedTuple):
+    """What a client showed: the thing that it names ("": none, or no certificate at all), what a revocation list calls
+    it, and when it ends. The last two are not known of a certificate that a proxy has checked."""
+
+    thing: str = ""
+    identity: bytes = b""
+    until_ns: int = 0
+
+
+NO_CERTIFICATE: Final = ClientCertificate()
+
+
 class ServerCertificate:
     """A certificate that can be replaced while it is in use: write the new files, connections from then on see them.
 
@@ -35,10 +50,12 @@ class ServerCertificate:
     was there before stays in use.
     """
 
-    def __init__(self, files: CertificateFiles) -> None:
+    def __init__(self, files: CertificateFiles, clock: Callable[[], int] = now_ns) -> None:
         self._files = files
+        self._clock = clock
         self._seen = self._state()
         self.context = _context(files)
+        self._revoked = _revoked(files)
 
     def lasting_context(self) -> ssl.SSLContext:
         """A context for servers that take one for ever: each handshake is given the newest certificate."""
@@ -50,11 +67,20 @@ class ServerCertificate:
         context.sni_callback = newest
         return context
 
-    async def follow(self) -> None:
-        """Look for new files again and again."""
+    async def follow(self, looked: Callable[[], None] = lambda: None) -> None:
+        """Look for new files again and again; `looked` is called each time."""
         while True:
             await asyncio.sleep(settings.CERTIFICATE_EVERY_S)
             await asyncio.to_thread(self.refresh)
+            looked()
+
+    def objection(self, client: ClientCertificate) -> str:
+        """Why a client's certificate, which was good once, is not any more; "" while it is."""
+        if client.identity in self._revoked:
+            return "its certificate is revoked"
+        if client.until_ns and client.until_ns < self._clock():
+            return "its certificate has expired"
+        return ""
 
     def refresh(self) -> bool:
         """Take the files if they have changed and are good. Tells whether they were taken."""
@@ -63,7 +89,7 @@ class ServerCertificate:
             return False
         self._seen = state
         try:
-            self.context = _context(self._files)
+            self._revoked, self.context = _revoked(self._files), _context(self._files)
         except CertificateError as error:
             _LOGGER.error("the new certificate is refused, the old one stays in use: %s", error.detail)
             return False
@@ -101,7 +127,7 @@ def _context(files: CertificateFiles) -> ssl.SSLContext:
             f"{files.certificate} with the key {files.key} cannot be used: {reason}. Both must be PEM"
         ) from error
     if files.client_ca is not None:
-        revocations = _REVOCATIONS in _check_readable(files.client_ca)
+        revocations = _REVOCATIONS.search(_check_readable(files.client_ca))
         try:
             context.load_verify_locations(files.client_ca)
         except OSError as error:
@@ -110,6 +136,42 @@ def _context(files: CertificateFiles) -> ssl.SSLContext:
         if revocations:
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     return context
+
+
+def _revoked(files: CertificateFiles) -> frozenset[bytes]:
+    """The identities of all client certificates that the lists in the file of authorities revoke."""
+    if files.client_ca is None:
+        return frozenset()
+    # Takes a while and 14 MB: only for those who ask for client certificates, and at the start.
+    from cryptography import x509
+
+    identities: set[bytes] = set()
+    for pem in _REVOCATIONS.findall(_check_readable(files.client_ca)):
+        try:
+            revocations = x509.load_pem_x509_crl(pem)
+            issuer = revocations.issuer.public_bytes()
+            identities.update(_identity(issuer, entry.serial_number) for entry in revocations)
+        except ValueError as error:
+            raise CertificateError(f"{files.client_ca} holds a revocation list that cannot be read: {error}") from error
+    return frozenset(identities)
+
+
+def _identity(issuer: bytes, serial_number: int) -> bytes:
+    """Short, since there may be many of both; authorities count their certificates each for itself."""
+    return hashlib.blake2b(b"%d/%b" % (serial_number, issuer), digest_size=16).digest()
+
+
+def client_certificate(tls: ssl.SSLObject) -> ClientCertificate:
+    """What the client has shown in its handshake. Raises ValueError when it cannot be read."""
+    encoded = tls.getpeercert(binary_form=True)
+    if not encoded:
+        return NO_CERTIFICATE
+    from cryptography import x509
+
+    shown = x509.load_der_x509_certificate(encoded)
+    until_ns = int(shown.not_valid_after_utc.timestamp()) * NS_PER_S
+    identity = _identity(shown.issuer.public_bytes(), shown.serial_number)
+    return ClientCertificate(certificate_thing(tls.getpeercert()), identity, until_ns)
 
 
 def _check_readable(path: Path) -> bytes:

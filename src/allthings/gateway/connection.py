@@ -15,6 +15,7 @@ import msgspec
 
 from allthings.gateway import collector, settings
 from allthings.gateway.access import NOBODY, Principal
+from allthings.gateway.certificates import NO_CERTIFICATE
 from allthings.gateway.messages import Message, wire_properties
 from allthings.mqtt.codec import decode, encode
 from allthings.mqtt.errors import MalformedPacketError, MqttError, ProtocolError, UnsupportedVersionError
@@ -70,7 +71,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         *("_add_one", "_aliases_in", "_aliases_out", "_arrived", "_broker", "_chunks", "_needed", "_out"),
         *("_packet_bytes_max", "_peer", "_plain", "_problem_information", "_runs", "_state", "_time", "_transport"),
-        *("_unacknowledged", "_unread", "_write", "_write_paused", "aliases_max", "certificate_name"),
+        *("_unacknowledged", "_unread", "_write", "_write_paused", "aliases_max", "certificate"),
         *("client", "dropped", "heard", "keepalive_s", "outgoing_bytes_max", "principal", "quota", "received"),
         *("sent", "session", "since_ns", "topics", "v5", "version"),
     )
@@ -96,7 +97,7 @@ class Connection(asyncio.Protocol):
         self.v5 = False
         self.client = ""
         self._peer: tuple[Any, ...] | None = None
-        self.certificate_name = ""
+        self.certificate = NO_CERTIFICATE
         self.principal: Principal = NOBODY
         self.session: Session | None = None
         self.keepalive_s = 0
@@ -123,7 +124,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._write = transport.write
         self._peer = transport.get_extra_info("peername")
-        self.certificate_name = transport.get_extra_info("certificate_name") or ""
+        self.certificate = transport.get_extra_info("certificate") or NO_CERTIFICATE
         self.heard = self._time()
         if not self._broker.opened(self):
             transport.abort()
@@ -485,7 +486,7 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, reason: ReasonCode, why: str) -> None:
         """Say why as the version allows, then close."""
-        if self._state in ("closed", "closing"):
+        if self.closing:
             return
         packet: Packet | None = None
         if self.v5:
@@ -515,12 +516,22 @@ class Connection(asyncio.Protocol):
         self._plain = None
 
     @property
+    def certificate_name(self) -> str:
+        """The thing that the client's certificate names, or ""."""
+        return self.certificate.thing
+
+    @property
     def transport(self) -> Any:
         return self._transport
 
     @property
     def up(self) -> bool:
         return self._state == "up"
+
+    @property
+    def closing(self) -> bool:
+        """Whether it is over, but for what the client may still read."""
+        return self._state in ("closed", "closing")
 
     @property
     def checking(self) -> bool:

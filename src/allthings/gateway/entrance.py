@@ -18,6 +18,7 @@ from allthings.registry.attempts import Attempts
 if TYPE_CHECKING:
     from allthings.gateway.access import Principal
     from allthings.gateway.broker import Broker
+    from allthings.gateway.certificates import ServerCertificate
     from allthings.gateway.connection import Connection
     from allthings.gateway.session import Session
 
@@ -36,6 +37,19 @@ class Entrance:
         """A socket was accepted: its CONNECT must come soon."""
         due = connection.heard + settings.CONNECT_WITHIN_S
         self._broker.deadlines.at(due, partial(self._connect_due, connection))
+
+    def look_at_certificates(self, server: ServerCertificate) -> None:
+        """Turn out whose certificate is not good any more, whichever gateway shook hands with it."""
+        broker = self._broker
+        shown = [each for each in broker.connections if each.certificate.identity]
+        for connection in shown:
+            why = server.objection(connection.certificate)
+            if why and not connection.closing:
+                # What may not be said any more is not said after death either.
+                if connection.session is not None:
+                    broker.sessions.drop_will(connection.session)
+                broker.audit.refused(connection, "disconnected", "connection", why, who=connection.certificate_name)
+                connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
 
     def _connect_due(self, connection: Connection) -> None:
         broker = self._broker

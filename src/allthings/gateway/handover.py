@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from allthings.gateway.certificates import ClientCertificate
 from allthings.gateway.shard import Shard
 from allthings.gateway.sockets import Poller, SocketTransport
 
@@ -31,7 +32,7 @@ class _Parcel(msgspec.Struct, frozen=True, array_like=True):
     """What goes with a socket."""
 
     peer: tuple[str, int] | None
-    certificate_name: str
+    certificate: ClientCertificate
     data: bytes
 
 
@@ -78,8 +79,8 @@ class Handover:
         if len(data) > HANDOVER_BYTES_MAX or len(waiting) >= _WAITING_MAX:
             return False
         peer = transport.get_extra_info("peername")
-        name = transport.get_extra_info("certificate_name") or ""
-        parcel = msgspec.msgpack.encode(_Parcel((str(peer[0]), int(peer[1])) if peer else None, name, data))
+        certificate = transport.get_extra_info("certificate")
+        parcel = msgspec.msgpack.encode(_Parcel((str(peer[0]), int(peer[1])) if peer else None, certificate, data))
         waiting.append((parcel, self._socket_of(transport, peer)))
         self._send(index)
         return True
@@ -123,7 +124,7 @@ class Handover:
             parcel = _DECODER.decode(data)
             protocol = self._connection()
             transport = self._poller.adopt(handed, parcel.peer, protocol)
-            transport.certificate_name = parcel.certificate_name
+            transport.certificate = parcel.certificate
             protocol.connection_made(transport)  # type: ignore[arg-type]
             if not transport.is_closing():
                 protocol.data_received(parcel.data)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from allthings.gateway.certificates import ServerCertificate
 from allthings.gateway.proxy import Network, ProxyProtocol
@@ -49,7 +50,7 @@ class Listeners:
 
         def encrypted() -> asyncio.Protocol:
             assert certificate is not None
-            return TlsTransport(certificate.context, self._handshakes, plain())
+            return TlsTransport(certificate, self._handshakes, plain())
 
         inner = plain if certificate is None else encrypted
         if proxies is not None and not proxies:
@@ -66,12 +67,12 @@ class Listeners:
             else:
                 self._poller.listen(listener.socket, self._protocol(listener))
 
-    async def follow_certificates(self) -> None:
-        """Take new certificates as their files appear."""
+    async def follow_certificates(self, looked: Callable[[ServerCertificate], None]) -> None:
+        """Take new certificates as their files appear; `looked` is called each time that was looked for them."""
         certificates = {listener.certificate for listener in self._listeners if listener.certificate is not None}
         async with asyncio.TaskGroup() as tasks:
             for certificate in certificates:
-                tasks.create_task(certificate.follow())
+                tasks.create_task(certificate.follow(partial(looked, certificate)))
 
     def stop_listening(self) -> None:
         """Accept no more; the sockets stay open."""

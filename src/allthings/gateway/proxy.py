@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from allthings.gateway import settings
+from allthings.gateway.certificates import ClientCertificate
 from allthings.gateway.errors import ProxyHeaderError
 from allthings.things.names import valid_thing_name
 
@@ -153,7 +154,7 @@ class ProxyProtocol(asyncio.Protocol):
         if header.source is not None:
             self._transport.peer = header.source
         if valid_thing_name(header.common_name):
-            self._transport.certificate_name = header.common_name
+            self._transport.certificate = ClientCertificate(header.common_name)
         self._hand_over(self._data[header.size :])
 
     def _hand_over(self, rest: bytes) -> None:

@@ -103,7 +103,7 @@ async def run_gateway(
             broker.handover = Handover(shard, handover[0], handover[1:], poller, lambda: Connection(broker))
             broker.handover.open()
         doors.open()
-        beside.append(tasks.create_task(doors.follow_certificates()))
+        beside.append(tasks.create_task(doors.follow_certificates(broker.entrance.look_at_certificates)))
         ready()
         await stop.wait()
         doors.stop_listening()

@@ -15,6 +15,8 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
+from allthings.gateway.certificates import NO_CERTIFICATE
+
 #: What one turn of the loop reads from one socket (at first, and once it has much to say), and from how many sockets,
 #: so that none starves the others.
 READ_BYTES_MIN: Final = 2048
@@ -152,7 +154,7 @@ class SocketTransport:
         "_reading",
         "_send",
         "_waiting",
-        "certificate_name",
+        "certificate",
         "peer",
         "protocol",
         "read_bytes",
@@ -170,9 +172,9 @@ class SocketTransport:
         self._send = accepted.send
         self.received = protocol.data_received
         self.read_bytes = READ_BYTES_MIN
-        #: Where the client is, and what its certificate names; a PROXY header may tell better (gateway.proxy).
+        #: Where the client is, and what its certificate says; a PROXY header may tell better (gateway.proxy).
         self.peer = peer
-        self.certificate_name = ""
+        self.certificate = NO_CERTIFICATE
         self._waiting: list[bytes | memoryview] = []
         self._buffered = 0
         self._reading = True
@@ -182,12 +184,12 @@ class SocketTransport:
         self._pausing = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Only `peername`, `certificate_name` and `socket`."""
+        """Only `peername`, `certificate` and `socket`."""
         match name:
             case "peername":
                 return self.peer
-            case "certificate_name":
-                return self.certificate_name
+            case "certificate":
+                return self.certificate
             case "socket":
                 return self.socket
         return default

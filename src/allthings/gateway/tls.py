@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any, Final
 
 from allthings.gateway import settings
-from allthings.gateway.certificates import certificate_thing
+from allthings.gateway.certificates import NO_CERTIFICATE, ServerCertificate, client_certificate
 
 _LOGGER = logging.getLogger(__name__)
 #: The largest plain text of a record (RFC 8446 section 5.1).
@@ -130,26 +130,26 @@ class TlsTransport(asyncio.Protocol):
     __slots__ = (
         "_below",
         "_closing",
-        "_context",
         "_handshakes",
         "_incoming",
         "_inner",
         "_outgoing",
         "_received",
+        "_server",
         "_tls",
         "_up",
-        "certificate_name",
+        "certificate",
     )
 
-    def __init__(self, context: ssl.SSLContext, handshakes: Handshakes, inner: asyncio.Protocol) -> None:
-        self._context = context
+    def __init__(self, server: ServerCertificate, handshakes: Handshakes, inner: asyncio.Protocol) -> None:
+        self._server = server
         self._handshakes = handshakes
         self._inner = inner
         self._received = inner.data_received
         self._below: Any = None
         self._up = False
         self._closing = False
-        self.certificate_name = ""
+        self.certificate = NO_CERTIFICATE
 
     # What the socket tells
 
@@ -157,7 +157,7 @@ class TlsTransport(asyncio.Protocol):
         self._below = transport
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = self._server.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._handshakes.begin(self)
 
     def data_received(self, data: bytes) -> None:
@@ -188,7 +188,10 @@ class TlsTransport(asyncio.Protocol):
         """Go on with the handshake as far as what has arrived allows."""
         try:
             self._tls.do_handshake()
-            self.certificate_name = certificate_thing(self._tls.getpeercert())
+            self.certificate = client_certificate(self._tls)
+            # A session that is resumed is not checked by OpenSSL, and a list may have come since this began.
+            if why := self._server.objection(self.certificate):
+                raise ValueError(why)
         except ssl.SSLWantReadError:
             self._flush()
             return
@@ -250,9 +253,9 @@ class TlsTransport(asyncio.Protocol):
         self._below.write(self._outgoing.read())
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As of the socket's transport; `certificate_name` is the thing of the client's certificate, or ""."""
-        if name == "certificate_name":
-            return self.certificate_name
+        """As of the socket's transport; `certificate` is what the client showed (ClientCertificate)."""
+        if name == "certificate":
+            return self.certificate
         return self._below.get_extra_info(name, default)
 
     def is_closing(self) -> bool:
