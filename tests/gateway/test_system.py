@@ -89,18 +89,17 @@ async def test_who_subscribes_is_told_at_once_and_then_what_changes(
     station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings, "SYSTEM_EVERY_S", 0.01)
-    telling = asyncio.create_task(system.publish(station.broker))
-    await asyncio.sleep(0)
-    peer = await station.connect("watcher")
-    peer.send(subscribe("$SYS/broker/clients/+", 0))
-    await station.settle()
-    first = {message.topic: message.retain for message in peer.publishes()}
-    assert first["$SYS/broker/clients/connected"]
-    await station.connect("another")
-    changed: list[tuple[str, bytes, bool]] = []
-    async with asyncio.timeout(20):
-        while ("$SYS/broker/clients/connected", b"2", False) not in changed:
+    told: list[tuple[str, bytes, bool]] = []
+    topic = "$SYS/broker/clients/connected"
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        telling = tasks.create_task(system.publish(station.broker))
+        peer = await station.connect("watcher")
+        peer.send(subscribe("$SYS/broker/clients/+", 0))
+        await station.connect("another")
+        while (topic, b"2", False) not in told:
             await asyncio.sleep(0.01)
-            changed += [(m.topic, m.payload, m.retain) for m in peer.publishes()]
-    telling.cancel()
-    await asyncio.gather(telling, return_exceptions=True)
+            told += [(message.topic, message.payload, message.retain) for message in peer.publishes()]
+        telling.cancel()
+    retained = [retain for where, _, retain in told if where == topic]
+    assert retained[0], "what is so already comes with the flag"
+    assert not any(retained[1:])
