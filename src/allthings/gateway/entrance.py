@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from allthings.gateway import settings
 from allthings.gateway.admission import Admission, Refusal
+from allthings.gateway.attempts import SharedAttempts
 from allthings.gateway.messages import forwarded
 from allthings.gateway.sessions import NEVER_S
 from allthings.mqtt.packets import Connect, Publish, Will
 from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.reasons import ReasonCode
-from allthings.registry.attempts import Attempts
 
 if TYPE_CHECKING:
     from allthings.gateway.access import Principal
@@ -29,7 +29,8 @@ class Entrance:
     def __init__(self, broker: Broker, now_ns: Callable[[], int]) -> None:
         self._broker = broker
         self._now_ns = now_ns
-        self.admission = Admission(broker.credentials, Attempts(), now_ns, self._decided)
+        self.attempts = SharedAttempts()
+        self.admission = Admission(broker.credentials, self.attempts, now_ns, self._decided)
         #: The longest keep-alive, and that of who has none, so that a dead peer is noticed (MQTT 5 section 3.2.2.3.14).
         self.keepalive_s_max = settings.KEEPALIVE_S_MAX
 

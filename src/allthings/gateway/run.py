@@ -82,6 +82,7 @@ async def run_gateway(
             tasks.create_task(_decide(broker, lag)),
             tasks.create_task(_report(log, broker, source)),
             tasks.create_task(broker.entrance.admission.run()),
+            tasks.create_task(broker.entrance.attempts.share(log, now_ns)),
             tasks.create_task(audit.run()),
         ]
         if registry is not None:

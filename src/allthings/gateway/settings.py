@@ -91,6 +91,9 @@ ADMITTED_AT_ONCE: Final = 64
 #: Passwords verified at once (each costs tens of milliseconds of a core and 64 MiB by design), and how many may wait.
 PASSWORDS_AT_ONCE: Final = 2
 PASSWORDS_WAITING_MAX: Final = 256
+#: How often processes tell each other which addresses failed to log in, and of how many addresses at once.
+ATTEMPTS_TOLD_EVERY_S: Final = 0.1
+ATTEMPTS_TOLD_MAX: Final = 500
 #: Credentials that were right and are remembered, so that ten thousand devices can come back at once.
 CREDENTIALS_KNOWN_MAX: Final = 20_000
 #: How often the registry is asked whether something has changed. A change holds within a second.

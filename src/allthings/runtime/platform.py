@@ -100,7 +100,8 @@ class Platform:
             # Browsers would ask people which certificate to show, if those of clients were welcome here.
             certificate = ServerCertificate(listening.certificate_files(self._settings)._replace(client_ca=None))
         relays = Relays(listening.relay_path(self._settings), self._settings.open)
-        server = _server(self._app(), relays, certificate)
+        services = self._services()
+        server = _server(create_app(services), relays, certificate)
         listeners = listening.inherited()["http"]
         async with asyncio.TaskGroup() as tasks:
             consumers = [
@@ -126,6 +127,7 @@ class Platform:
                 tasks.create_task(_every(_TRIM_EVERY_S, self._trim_log, "trim")),
                 tasks.create_task(_every(_RETAIN_EVERY_S, self._retain, "retention")),
                 tasks.create_task(self._follow_gateways()),
+                tasks.create_task(services.attempts.share(self._log, now_ns)),
             ]
             if certificate is not None:
                 beside.append(tasks.create_task(certificate.follow()))
@@ -152,27 +154,25 @@ class Platform:
         await asyncio.to_thread(self._history.close)
         self._registry.close()
 
-    def _app(self) -> Any:
+    def _services(self) -> Services:
         addresses = json.loads(os.environ[ADDRESS_VARIABLE])
         mqtt = urlsplit(addresses["mqtt"])
-        return create_app(
-            Services(
-                registry=self._registry,
-                history=self._history,
-                twin=self._twin,
-                log=self._log,
-                decoder=self._decoder,
-                settings=WebSettings(
-                    data_dir=self._settings.data,
-                    started_ns=now_ns(),
-                    open=self._settings.open,
-                    static_dir=static_dir(),
-                    mqtt_host=mqtt.hostname or "127.0.0.1",
-                    mqtt_port=mqtt.port or 1883,
-                ),
-                stats=self._stats,
-                bridges=self._bridges,
-            )
+        return Services(
+            registry=self._registry,
+            history=self._history,
+            twin=self._twin,
+            log=self._log,
+            decoder=self._decoder,
+            settings=WebSettings(
+                data_dir=self._settings.data,
+                started_ns=now_ns(),
+                open=self._settings.open,
+                static_dir=static_dir(),
+                mqtt_host=mqtt.hostname or "127.0.0.1",
+                mqtt_port=mqtt.port or 1883,
+            ),
+            stats=self._stats,
+            bridges=self._bridges,
         )
 
     # What is done now and then

@@ -85,7 +85,7 @@ def create_app(services: Services) -> ASGIApp:
         on_shutdown=[services.pools.close],
     )
     app.state.identities = identities
-    app.state.logins = sessions.Logins()
+    app.state.logins = sessions.Logins(services.attempts)
     app.state.catalogue = Catalogue(services.registry, services.pools.registry)
     app.state.status = status.StatusKeeper(services)
     app.state.live = live.LiveStreams()

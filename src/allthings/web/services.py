@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from allthings.connectors.bridges import Bridges
+from allthings.gateway.attempts import SharedAttempts
 from allthings.historian.history import History
 from allthings.log.stream import Log
 from allthings.readings.decoder import Decoder
@@ -63,7 +64,9 @@ class PlatformStats:
 
 @dataclass(slots=True)
 class Services:
-    """The parts that handlers use. `clock` gives nanoseconds since the epoch, UTC; `bridges` None: none run here."""
+    """The parts that handlers use. `clock` gives nanoseconds since the epoch, UTC; `bridges` None: none run here;
+    `attempts`: failed logins, here and at the gateways.
+    """
 
     registry: Registry
     history: History
@@ -75,6 +78,7 @@ class Services:
     bridges: Bridges | None = None
     clock: Callable[[], int] = now_ns
     pools: Pools = field(default_factory=Pools)
+    attempts: SharedAttempts = field(default_factory=SharedAttempts)
 
 
 #: A handler's parameter `services: Given` is this application's services.

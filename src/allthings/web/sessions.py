@@ -40,8 +40,8 @@ class Me(msgspec.Struct):
 class Logins:
     """Checks passwords: a few at once, and not for ever from one address."""
 
-    def __init__(self) -> None:
-        self._attempts = Attempts()
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
         self._turn = asyncio.Semaphore(settings.LOGINS_AT_ONCE_MAX)
 
     async def open_session(self, request: Request[Any, Any, Any], services: Services, credentials: Credentials) -> str:
