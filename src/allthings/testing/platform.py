@@ -235,10 +235,10 @@ class Platform:
     def wait_gone(self, within_s: float) -> list[psutil.Process]:
         """Wait until no process that was ever seen of a tree that has ended runs; those that still do."""
         running = {process.pid for process in self._tree()}
-        _, left = psutil.wait_procs(
-            [process for pid, process in self._seen.items() if pid not in running], timeout=within_s
-        )
-        return list(left)
+        gone = [process for pid, process in self._seen.items() if pid not in running]
+        # Not psutil's own waiting: it fails when another program's thread has the number of a process that is gone.
+        wait_until(lambda: not any(process.is_running() for process in gone), within_s)
+        return [process for process in gone if process.is_running()]
 
 
 def wait_until(holds: Callable[[], bool], within_s: float, every_s: float = 0.05) -> bool:
