@@ -18,6 +18,7 @@ from allthings.log import block
 from allthings.log.stream import Log
 from allthings.registry.bridges import BridgeSettings
 from allthings.registry.registry import Registry
+from allthings.registry.sealing import Sealing
 from allthings.runtime.sockets import free_port
 from allthings.things.times import now_ns
 from tests.servers import WITHIN_S, Mosquitto, NatsServer, serving
@@ -91,7 +92,7 @@ def installation(tmp_path: Path) -> Start:
             server = NatsServer(directory)
             stack.callback(server.kill)
             server.start()
-            registry = Registry(f"sqlite:///{directory}/registry.db")
+            registry = Registry(f"sqlite:///{directory}/registry.db", Sealing(Path(directory) / "secret.key"))
             stack.callback(registry.close)
             await asyncio.to_thread(registry.migrate)
             log = await Log.connect(server.url)

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from allthings.registry import Registry
+from allthings.registry.sealing import Sealing
 
 
 class Postgres:
@@ -126,7 +127,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def registry(url: str) -> Iterator[Registry]:
-    opened = Registry(url)
+def registry(url: str, tmp_path: Path) -> Iterator[Registry]:
+    opened = Registry(url, Sealing(tmp_path / "secret.key"))
     yield opened
     opened.close()

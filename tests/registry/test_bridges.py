@@ -1,9 +1,12 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from allthings.registry import Registry
 from allthings.registry.bridges import BridgeSettings, TopicMap
+from allthings.registry.errors import SecretKeyError
 from allthings.registry.settings import BRIDGE_MAPS_MAX, BRIDGES_MAX
 from allthings.things.errors import BadInputError, ConflictError, LimitExceededError, NotFoundError
 
@@ -17,7 +20,7 @@ def test_a_bridge_is_kept_as_it_was_said(registry: Registry) -> None:
     assert registry.bridges.get("north") == made == registry.bridges.list()[0]
     assert (made.host, made.port, made.tls) == ("broker.example", 1884, False)
     assert made.maps == (IN, OUT)
-    assert (made.user, made.password, made.version, made.enabled) == ("ann", "s3cret", "5", True)
+    assert (made.user, made.password.reveal(), made.version, made.enabled) == ("ann", "s3cret", "5", True)
     assert (made.created_ns, made.modified_ns) == (7, 7)
 
 
@@ -26,12 +29,48 @@ def test_a_bridge_never_shows_its_password(registry: Registry) -> None:
     assert "s3cret" not in f"{made!r} {made}"
 
 
+def test_a_password_is_not_in_the_database_and_opens_for_its_bridge_and_address_only(registry: Registry) -> None:
+    for name in ("north", "south"):
+        registry.bridges.create(name, WANTED, 7)
+
+    def rows(statement: str) -> list[str]:
+        return registry._database.write(lambda session: list(session.execute(sa.text(statement)).scalars()))
+
+    first, second = rows("SELECT password FROM bridges ORDER BY name")
+    assert first != second
+    assert "s3cret" not in first
+    rows("UPDATE bridges SET url = 'mqtt://thief.example' WHERE name = 'north' RETURNING name")
+    with pytest.raises(SecretKeyError, match="another key"):
+        registry.bridges.get("north").password.reveal()
+    rows(f"UPDATE bridges SET password = '{first}' WHERE name = 'south' RETURNING name")
+    with pytest.raises(SecretKeyError):
+        registry.bridges.get("south").password.reveal()
+    assert {each.name for each in registry.bridges.list()} == {"north", "south"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"certificate": "site.pem"}, "absolute path"),
+        ({"certificate": "/site.pem", "key": "/\x00"}, "key: the absolute"),
+        ({"key": "/site.key"}, "no certificate"),
+        ({"certificate": "/site.pem", "url": "mqtt://broker.example"}, "only for mqtts"),
+    ],
+)
+def test_files_of_certificates_that_cannot_be(registry: Registry, wrong: dict[str, Any], said: str) -> None:
+    wanted = replace(WANTED, url="mqtts://broker.example", certificate="/site.pem", key="/site.key")
+    made = registry.bridges.create("north", wanted, 7)
+    assert (made.certificate, made.key) == ("/site.pem", "/site.key")
+    with pytest.raises(BadInputError, match=said):
+        registry.bridges.replace("north", replace(wanted, **({"certificate": "", "key": ""} | wrong)), 9)
+
+
 def test_replacing_keeps_id_and_password(registry: Registry) -> None:
     made = registry.bridges.create("north", WANTED, 7)
     changed = registry.bridges.replace("north", replace(WANTED, password=None, maps=(OUT,), enabled=False), 9)
-    assert (changed.id, changed.password, changed.maps, changed.enabled) == (made.id, "s3cret", (OUT,), False)
+    assert (changed.id, changed.password.reveal(), changed.maps, changed.enabled) == (made.id, "s3cret", (OUT,), False)
     assert (changed.created_ns, changed.modified_ns) == (7, 9)
-    assert registry.bridges.replace("north", replace(WANTED, password=""), 9).password == ""
+    assert registry.bridges.replace("north", replace(WANTED, password=""), 9).password.reveal() == ""
 
 
 def test_a_password_is_not_told_to_another_address(registry: Registry) -> None:

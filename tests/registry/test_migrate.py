@@ -12,11 +12,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from allthings.registry import Registry
+from allthings.registry.bridges import BridgeSettings, TopicMap
 from allthings.registry.database import Database
-from allthings.registry.errors import RegistryDamagedError, RegistryNewerError
+from allthings.registry.errors import RegistryDamagedError, RegistryNewerError, SecretKeyError
 from allthings.registry.migrate import alembic_config, migrate
 from allthings.registry.revision import NEWEST
 from allthings.registry.schema import Table
+from allthings.registry.sealing import Sealing
 
 
 def test_the_migrations_give_the_schema_of_the_models(url: str) -> None:
@@ -112,15 +114,43 @@ def test_migrating_again_does_nothing(empty_url: str, caplog: pytest.LogCaptureF
 
 def test_every_migration_can_be_undone_and_done_again(empty_url: str) -> None:
     database = Database(empty_url)
-    migrate(database)
+    migrate(database, Sealing())
     config = alembic_config()
     with database.write_connection() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
         assert set(sa.inspect(connection).get_table_names()) <= {"alembic_version"}
-    migrate(database)
+    migrate(database, Sealing())
     assert "things" in sa.inspect(database.engine).get_table_names()
     database.close()
+
+
+def test_passwords_of_bridges_are_sealed_and_opened_again(empty_url: str, tmp_path: Path) -> None:
+    sealing = Sealing(tmp_path / "secret.key")
+    registry = Registry(empty_url, sealing)
+    registry.migrate()
+    for name, password in (("north", "s3cret-of-north"), ("south", "")):
+        wanted = BridgeSettings("mqtt://broker.example", (TopicMap("in", "a"),), password=password)
+        registry.bridges.create(name, wanted, 7)
+    database = Database(empty_url)
+    config = alembic_config()
+    with database.write_connection() as connection:
+        config.attributes.update(connection=connection, sealing=sealing)
+        command.downgrade(config, "0004")
+        plain = connection.execute(sa.text("SELECT password FROM bridges ORDER BY name")).scalars().all()
+    assert plain == ["s3cret-of-north", ""]
+    with pytest.raises(SecretKeyError, match="set secret_key"):
+        migrate(database, Sealing())
+    migrate(database, sealing)
+    with database.read() as session:
+        sealed = session.execute(sa.text("SELECT password FROM bridges ORDER BY name")).scalars().all()
+    assert "s3cret" not in sealed[0]
+    assert sealed[1] == ""
+    assert [each.password.reveal() for each in registry.bridges.list()] == ["s3cret-of-north", ""]
+    registry.close()
+    database.close()
+    if database.is_sqlite:
+        assert all(b"s3cret-of-north" not in path.read_bytes() for path in tmp_path.glob("registry.db*"))
 
 
 def test_a_database_of_a_newer_version_is_left_alone(url: str) -> None:
@@ -128,7 +158,7 @@ def test_a_database_of_a_newer_version_is_left_alone(url: str) -> None:
     with database.write_connection() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = 'from-2030'"))
     with pytest.raises(RegistryNewerError, match="from-2030"):
-        migrate(database)
+        migrate(database, Sealing())
     database.close()
 
 
@@ -136,10 +166,10 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_url: str, monkeypatc
     database = Database(empty_url)
     monkeypatch.setattr("allthings.registry.migrate.command.upgrade", _upgrade_and_fail)
     with pytest.raises(RuntimeError, match="power cut"):
-        migrate(database)
+        migrate(database, Sealing())
     monkeypatch.undo()
     assert sa.inspect(database.engine).get_table_names() == []
-    migrate(database)
+    migrate(database, Sealing())
     database.close()
 
 

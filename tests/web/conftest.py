@@ -20,6 +20,7 @@ from allthings.readings.decoder import Decoder
 from allthings.readings.feed import Feed
 from allthings.readings.model import Model
 from allthings.registry.registry import Registry
+from allthings.registry.sealing import Sealing
 from allthings.registry.users import User
 from allthings.things.times import now_ns
 from allthings.twin import run as twin_run
@@ -89,7 +90,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], within_s: float
 async def platform(log: Log, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
     """One platform for all tests of this folder: an embedded history can be opened once in a process."""
     folder: Path = tmp_path_factory.mktemp("web")
-    registry = Registry(f"sqlite:///{folder}/registry.db")
+    registry = Registry(f"sqlite:///{folder}/registry.db", Sealing(folder / "secret.key"))
     registry.migrate()
     admin = registry.users.create("admin", PASSWORD, "admin")
     token = registry.tokens.create("api", "admin", "tests", now_ns()).secret

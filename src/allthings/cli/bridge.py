@@ -58,6 +58,10 @@ def add_bridge(
     ca: Annotated[
         Path | None, typer.Option(help="Authorities (PEM) that sign its certificate.", exists=True, dir_okay=False)
     ] = None,
+    cert: Annotated[
+        Path | None, typer.Option(help="Our certificate (PEM) there, with its key or beside --key.", dir_okay=False)
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="The certificate's key (PEM).", dir_okay=False)] = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -79,6 +83,8 @@ def add_bridge(
     wanted = {"name": name, "url": to, "maps": maps, "version": mqtt, "user": user, "password": password}
     if ca is not None:
         wanted["ca"] = ca.read_text()
+    # The platform reads these itself, at each connection: a new certificate needs no word to it.
+    wanted |= {name: str(path.absolute()) for name, path in (("certificate", cert), ("key", key)) if path is not None}
     with Client(url, token) as client:
         made = client.request("POST", "/api/bridges", json=wanted).json()
     write_outcome(made, f"added {name}: see how it is with `allthings bridge list`", as_json)

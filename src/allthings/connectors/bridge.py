@@ -8,6 +8,7 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import aiomqtt
 
@@ -20,6 +21,7 @@ from allthings.connectors.state import BridgeState
 from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import Log
 from allthings.registry.bridges import Bridge
+from allthings.things.errors import AllthingsError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -99,7 +101,7 @@ class RunningBridge:
 
     def _failed(self, error: Exception) -> None:
         trouble = str(error) or repr(error)
-        if not isinstance(error, (aiomqtt.MqttError, LogUnavailableError, OSError)):
+        if not isinstance(error, (aiomqtt.MqttError, AllthingsError, OSError)):
             _LOGGER.exception("bridge %s failed; it will be tried again", self.bridge.name)
         elif trouble != self.state.trouble:
             _LOGGER.warning("bridge %s: %s: %s", self.bridge.name, self.bridge.url, trouble)
@@ -108,7 +110,7 @@ class RunningBridge:
 
 async def forget(bridge: Bridge) -> None:
     """End the session that the other broker keeps for a bridge that is no more, if it answers."""
-    with contextlib.suppress(aiomqtt.MqttError, OSError, ValueError, TimeoutError):
+    with contextlib.suppress(aiomqtt.MqttError, AllthingsError, OSError, ValueError, TimeoutError):
         async with asyncio.timeout(settings.FAREWELL_WITHIN_S):
             tls = await asyncio.to_thread(tls_context, bridge)
             async with Remote(bridge, tls, fresh=True):
@@ -119,4 +121,15 @@ def tls_context(bridge: Bridge) -> ssl.SSLContext | None:
     """How the other broker's certificate is checked; None without TLS. Blocks: reads the system's authorities."""
     if not bridge.tls:
         return None
-    return ssl.create_default_context(cadata=bridge.ca or None)
+    context = ssl.create_default_context(cadata=bridge.ca or None)
+    if bridge.certificate:
+        try:
+            context.load_cert_chain(bridge.certificate, bridge.key or None, password=_no_password)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OSError(f"the certificate {bridge.certificate} or its key cannot be used: {reason}") from error
+    return context
+
+
+def _no_password() -> NoReturn:
+    raise ValueError("the key is protected by a password, which nobody is there to type")

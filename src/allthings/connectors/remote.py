@@ -69,7 +69,7 @@ class Remote(aiomqtt.Client):
             bridge.host,
             bridge.port,
             username=bridge.user or None,
-            password=bridge.password or None,
+            password=bridge.password.reveal() or None,
             identifier=client_id(bridge.id),
             protocol=aiomqtt.ProtocolVersion.V5 if self.v5 else aiomqtt.ProtocolVersion.V311,
             timeout=settings.CONNECT_WITHIN_S,

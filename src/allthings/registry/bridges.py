@@ -18,6 +18,7 @@ from allthings.mqtt.filters import check_topic_filter
 from allthings.registry.counters import BRIDGES, count
 from allthings.registry.database import Database
 from allthings.registry.schema import BridgeRow, CounterRow
+from allthings.registry.sealing import Sealing, Secret
 from allthings.registry.settings import BRIDGE_CA_MAX, BRIDGE_MAPS_MAX, BRIDGE_TEXT_MAX, BRIDGES_MAX
 from allthings.things.errors import BadInputError, ConflictError, LimitExceededError, NotFoundError
 
@@ -46,7 +47,8 @@ class TopicMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Bridge:
-    """`id` stays for ever, `name` is how people call it. `version` is of MQTT; `ca`: who signs (PEM, "": the system's).
+    """`id` stays for ever, `name` is how people call it. `version` is of MQTT; `ca`: who signs (PEM, "": the system's);
+    `certificate` and `key`: files that it shows itself with ("": none, or both in one).
 
     `password` is for the bridge alone: it is never shown.
     """
@@ -56,8 +58,10 @@ class Bridge:
     url: str
     version: Version
     user: str
-    password: str
+    password: Secret
     ca: str
+    certificate: str
+    key: str
     maps: tuple[TopicMap, ...]
     enabled: bool
     created_ns: int
@@ -90,12 +94,15 @@ class BridgeSettings:
     user: str = ""
     password: str | None = None
     ca: str = ""
+    certificate: str = ""
+    key: str = ""
     enabled: bool = True
 
 
 class Bridges:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sealing: Sealing) -> None:
         self._database = database
+        self._sealing = sealing
 
     def version(self) -> int:
         """Grows with every change of any bridge. Cheap."""
@@ -105,12 +112,12 @@ class Bridges:
     def list(self) -> list[Bridge]:
         """All bridges by name."""
         with self._database.read() as session:
-            return [_bridge(row) for row in session.scalars(sa.select(BridgeRow).order_by(BridgeRow.name))]
+            return [self._bridge(row) for row in session.scalars(sa.select(BridgeRow).order_by(BridgeRow.name))]
 
     def get(self, name: str) -> Bridge:
         """Raises NotFoundError."""
         with self._database.read() as session:
-            return _bridge(_require(session, name))
+            return self._bridge(_require(session, name))
 
     def create(self, name: str, wanted: BridgeSettings, now_ns: int) -> Bridge:
         """Raises BadInputError, ConflictError if the name is taken, LimitExceededError."""
@@ -125,9 +132,9 @@ class Bridges:
             if session.execute(sa.select(sa.func.count()).select_from(BridgeRow)).scalar_one() >= BRIDGES_MAX:
                 raise LimitExceededError(f"there are {BRIDGES_MAX} bridges already")
             row = BridgeRow(name=name, id=secrets.token_hex(8), password="", created_ns=now_ns)
-            _write(row, wanted, now_ns)
+            self._write(row, wanted, now_ns)
             session.add(row)
-            return _bridge(row)
+            return self._bridge(row)
 
         return self._database.write(change)
 
@@ -140,8 +147,8 @@ class Bridges:
             row = _require(session, name)
             if row.password and wanted.password is None and wanted.url != row.url:
                 raise BadInputError("password: give it again, since the bridge would tell it to another address")
-            _write(row, wanted, now_ns)
-            return _bridge(row)
+            self._write(row, wanted, now_ns)
+            return self._bridge(row)
 
         return self._database.write(change)
 
@@ -152,17 +159,39 @@ class Bridges:
             count(session, BRIDGES)
             row = _require(session, name)
             session.delete(row)
-            return _bridge(row)
+            return self._bridge(row)
 
         return self._database.write(change)
 
+    def _write(self, row: BridgeRow, wanted: BridgeSettings, now_ns: int) -> None:
+        row.url, row.version, row.user, row.ca = wanted.url, wanted.version, wanted.user, wanted.ca
+        row.certificate, row.key = wanted.certificate, wanted.key
+        row.maps = msgspec.json.encode(wanted.maps).decode()
+        row.enabled, row.modified_ns = wanted.enabled, now_ns
+        if wanted.password is not None:
+            row.password = self._sealing.seal(wanted.password, _context(row)) if wanted.password else ""
 
-def _write(row: BridgeRow, wanted: BridgeSettings, now_ns: int) -> None:
-    row.url, row.version, row.user, row.ca = wanted.url, wanted.version, wanted.user, wanted.ca
-    row.maps = msgspec.json.encode(wanted.maps).decode()
-    row.enabled, row.modified_ns = wanted.enabled, now_ns
-    if wanted.password is not None:
-        row.password = wanted.password
+    def _bridge(self, row: BridgeRow) -> Bridge:
+        return Bridge(
+            name=row.name,
+            id=row.id,
+            url=row.url,
+            version=cast(Version, row.version),
+            user=row.user,
+            password=Secret(row.password, _context(row), self._sealing),
+            ca=row.ca,
+            certificate=row.certificate,
+            key=row.key,
+            maps=msgspec.json.decode(row.maps, type=tuple[TopicMap, ...]),
+            enabled=row.enabled,
+            created_ns=row.created_ns,
+            modified_ns=row.modified_ns,
+        )
+
+
+def _context(row: BridgeRow) -> str:
+    """Whose password it is, and to whom it may be told (migration 0005)."""
+    return f"bridge {row.id} {row.url}"
 
 
 def _check(wanted: BridgeSettings) -> None:
@@ -179,6 +208,7 @@ def _check(wanted: BridgeSettings) -> None:
             ssl.create_default_context(cadata=wanted.ca)
         except (ssl.SSLError, ValueError) as error:
             raise BadInputError(f"ca: no certificates in PEM: {error}") from None
+    _check_files(wanted)
     if not 1 <= len(wanted.maps) <= BRIDGE_MAPS_MAX:
         raise BadInputError(f"maps: 1 to {BRIDGE_MAPS_MAX} of them say what crosses the bridge")
     for number, each in enumerate(wanted.maps):
@@ -186,6 +216,16 @@ def _check(wanted: BridgeSettings) -> None:
             _check_map(each)
         except (BadInputError, MqttError, UnicodeEncodeError) as error:
             raise BadInputError(f"maps/{number}: {error}") from None
+
+
+def _check_files(wanted: BridgeSettings) -> None:
+    for what, path in (("certificate", wanted.certificate), ("key", wanted.key)):
+        if path and (not path.startswith("/") or len(path) > BRIDGE_TEXT_MAX or "\x00" in path):
+            raise BadInputError(f"{what}: the absolute path of a file on the platform's machine, not {path[:64]!r}")
+    if wanted.key and not wanted.certificate:
+        raise BadInputError("key: there is no certificate for it")
+    if wanted.certificate and not wanted.url.startswith("mqtts:"):
+        raise BadInputError("certificate: only for mqtts://")
 
 
 def _check_url(url: str) -> None:
@@ -225,19 +265,3 @@ def _require(session: Session, name: str) -> BridgeRow:
     if row is None:
         raise NotFoundError(f"there is no bridge {name[:64]!r}")
     return row
-
-
-def _bridge(row: BridgeRow) -> Bridge:
-    return Bridge(
-        name=row.name,
-        id=row.id,
-        url=row.url,
-        version=cast(Version, row.version),
-        user=row.user,
-        password=row.password,
-        ca=row.ca,
-        maps=msgspec.json.decode(row.maps, type=tuple[TopicMap, ...]),
-        enabled=row.enabled,
-        created_ns=row.created_ns,
-        modified_ns=row.modified_ns,
-    )

@@ -3,7 +3,8 @@
 UnavailableError
 ├── RegistryUnavailableError    the database does not answer, or is locked for too long
 ├── RegistryDamagedError        the file is no sound database
-└── RegistryNewerError          a newer version of the platform has migrated it
+├── RegistryNewerError          a newer version of the platform has migrated it
+└── SecretKeyError              the key of its secrets is missing or another one
 ConflictError
 └── VersionConflictError        changed since it was read (HTTP 412)
 """
@@ -26,6 +27,11 @@ class RegistryDamagedError(UnavailableError):
 class RegistryNewerError(UnavailableError):
     type = "registry-newer"
     title = "The registry's database is of a newer version"
+
+
+class SecretKeyError(UnavailableError):
+    type = "secret-key"
+    title = "The key of the registry's secrets is missing or another one"
 
 
 class VersionConflictError(ConflictError):

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 
 from allthings.registry.database import Database
 from allthings.registry.errors import RegistryNewerError
+from allthings.registry.sealing import Sealing
 
 _log = logging.getLogger(__name__)
 
@@ -23,10 +24,10 @@ def alembic_config() -> Config:
     return config
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, sealing: Sealing) -> None:
     """Upgrade to the newest schema in one transaction: wholly or not at all. Safe in several processes at once.
 
-    Raises RegistryNewerError, RegistryUnavailableError.
+    Raises RegistryNewerError, RegistryUnavailableError, SecretKeyError.
     """
     config = alembic_config()
     scripts = ScriptDirectory.from_config(config)
@@ -45,5 +46,5 @@ def migrate(database: Database) -> None:
             _log.info("making a new registry")
         else:
             _log.info("migrating the registry from %s to %s", current, head)
-        config.attributes["connection"] = connection
+        config.attributes.update(connection=connection, sealing=sealing)
         command.upgrade(config, "head")

@@ -11,20 +11,23 @@ from allthings.registry.database import Database
 from allthings.registry.passwords import Passwords
 from allthings.registry.quotas import Quotas
 from allthings.registry.revision import NEWEST, revision
+from allthings.registry.sealing import Sealing
 from allthings.registry.things import Things
 from allthings.registry.tokens import Tokens
 from allthings.registry.users import Users
 
 
 class Registry:
-    """`url` is `sqlite:////absolute/registry.db` or `postgresql://user:password@host/database`.
+    """`url` is `sqlite:////absolute/registry.db` or `postgresql://user:password@host/database`. `sealing` has the key
+    of its secrets; without it there can be none.
 
     All calls block: async callers use asyncio.to_thread. All objects here are thread-safe, and any number of
     processes may open the same database. Nothing but `migrate` and `migrated` works before the schema is there.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, sealing: Sealing | None = None) -> None:
         self._database = Database(url)
+        self._sealing = sealing or Sealing()
         passwords = Passwords()
         self.things = Things(self._database)
         self.users = Users(self._database, passwords)
@@ -33,7 +36,7 @@ class Registry:
         self.access = AccessRules(self._database)
         self.quotas = Quotas(self._database)
         self.audit = Audit(self._database)
-        self.bridges = Bridges(self._database)
+        self.bridges = Bridges(self._database, self._sealing)
 
     def versions(self) -> Versions:
         """How often things, and who may do what, have changed. Cheap: ask several times a second."""
@@ -46,7 +49,7 @@ class Registry:
         if not self.migrated():
             from allthings.registry.migrate import migrate  # see allthings.registry.revision
 
-            migrate(self._database)
+            migrate(self._database, self._sealing)
 
     def migrated(self) -> bool:
         """Whether the schema is this version's, so that everything else here works. Raises RegistryUnavailableError."""

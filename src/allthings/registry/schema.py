@@ -175,7 +175,7 @@ class QuotaRow(Table):
 
 
 class BridgeRow(Table):
-    """A bridge to another broker; `maps` is JSON. The password must be told to that broker, so it is kept as it is."""
+    """A bridge to another broker; `maps` is JSON. The password must be told to that broker, so it is sealed."""
 
     __tablename__ = "bridges"
 
@@ -190,6 +190,8 @@ class BridgeRow(Table):
     enabled: Mapped[bool] = mapped_column(Boolean)
     created_ns: Mapped[int] = mapped_column(BigInteger)
     modified_ns: Mapped[int] = mapped_column(BigInteger)
+    certificate: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
 
 
 class AuditRow(Table):

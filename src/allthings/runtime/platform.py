@@ -36,6 +36,7 @@ from allthings.readings.decoder import Decoder
 from allthings.readings.feed import Feed
 from allthings.readings.model import Model
 from allthings.registry.registry import Registry
+from allthings.registry.sealing import Sealing
 from allthings.runtime import listening
 from allthings.runtime.child import exit_unusable, tell_ready
 from allthings.runtime.process import connect_log, set_up
@@ -68,7 +69,7 @@ class Platform:
         self._settings = settings
         self._log = log
         self._stop = stop
-        self._registry = Registry(settings.database_url)
+        self._registry = Registry(settings.database_url, Sealing(settings.data / "secret.key", settings.secret_key))
         self._history = History(settings.clickhouse_dsn)
         self._model = Model()
         self._model_version = -1

@@ -53,6 +53,7 @@ SETTINGS: Final = (
     Setting("nats_server", str, "", "The nats-server program. Empty: the one on PATH, else the one installed with us."),
     Setting("clickhouse", str, "", "A ClickHouse (http://user:password@host:8123) to use instead.", secret=True),
     Setting("database", str, "", "Keep the registry in this database (postgresql://…) instead of SQLite.", secret=True),
+    Setting("secret_key", str, "", "Seals the registry's secrets (32 bytes, base64); else a file's.", secret=True),
     Setting("log_keep_days", float, 7.0, "How long the log keeps blocks that every consumer has finished.", 0.01, 3650),
     Setting("log_keep_gb", float, 20.0, "How much the log keeps; at a quarter more appends wait.", 0.1, 1e6),
     Setting("keep_raw_days", float, 90.0, "How long readings are kept; properties can say otherwise.", 0.04, 1e5),
@@ -91,6 +92,7 @@ class Settings:
     nats_server: str
     clickhouse: str
     database: str
+    secret_key: str
     log_keep_days: float
     log_keep_gb: float
     keep_raw_days: float

@@ -25,8 +25,9 @@ _Text = Annotated[str, msgspec.Meta(max_length=BRIDGE_TEXT_MAX)]
 class BridgeWanted(msgspec.Struct, forbid_unknown_fields=True):
     """Where the other broker is (`mqtt://host:1883`, `mqtts://host:8883`), and what crosses.
 
-    `ca`: the authorities (PEM) that its certificate is checked with, "" for the system's. `password` null keeps the one
-    there is; it is never shown.
+    `ca`: the authorities (PEM) that its certificate is checked with, "" for the system's.
+    `certificate`, `key`: files on the platform's machine (absolute paths, PEM) that the bridge shows itself with, ""
+    for none; the key may be in the certificate's file. `password` null keeps the one there is; it is never shown.
     """
 
     url: _Text
@@ -35,6 +36,8 @@ class BridgeWanted(msgspec.Struct, forbid_unknown_fields=True):
     user: _Text = ""
     password: _Text | None = None
     ca: Annotated[str, msgspec.Meta(max_length=BRIDGE_CA_MAX)] = ""
+    certificate: _Text = ""
+    key: _Text = ""
     enabled: bool = True
 
 
@@ -69,6 +72,8 @@ class BridgeShown(msgspec.Struct):
     user: str
     password_set: bool
     ca: str
+    certificate: str
+    key: str
     maps: list[TopicMap]
     enabled: bool
     created: str
@@ -92,6 +97,8 @@ _WANTED: Final = {
     "user": "site1",
     "password": "a secret",
     "ca": "",
+    "certificate": "",
+    "key": "",
     "enabled": True,
     "maps": _MAPS,
 }
@@ -168,7 +175,15 @@ async def remove_bridge(request: _Asking, name: FromPath[str], services: Given) 
 
 def _settings(data: BridgeWanted) -> BridgeSettings:
     return BridgeSettings(
-        data.url, tuple(data.maps), data.version, data.user, data.password, data.ca, enabled=data.enabled
+        data.url,
+        tuple(data.maps),
+        data.version,
+        data.user,
+        data.password,
+        data.ca,
+        data.certificate,
+        data.key,
+        data.enabled,
     )
 
 
@@ -187,6 +202,8 @@ def _shown(bridge: Bridge, services: Services, lag: dict[str, int]) -> BridgeSho
         user=bridge.user,
         password_set=bool(bridge.password),
         ca=bridge.ca,
+        certificate=bridge.certificate,
+        key=bridge.key,
         maps=list(bridge.maps),
         enabled=bridge.enabled,
         created=format_time(bridge.created_ns),
