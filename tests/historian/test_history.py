@@ -270,3 +270,53 @@ def test_merges_stand_back(history: History) -> None:
     assert merging
     assert {os.getpriority(os.PRIO_PROCESS, number) for number in merging} == {settings.MERGE_NICENESS}
     assert os.getpriority(os.PRIO_PROCESS, 0) == 0
+
+
+# The same key more than once
+
+
+@pytest.mark.parametrize("rolled_up", [False, True])
+def test_a_key_that_came_twice_within_an_insert_is_one_reading(history: History, rolled_up: bool) -> None:
+    """Merges do not run: what is answered must not count on them, nor on what an insert may drop by itself."""
+    for table in ("readings", "readings_1m", "readings_1h", "readings_1d"):
+        history._engine.work.run(f"SYSTEM STOP MERGES {table}")
+    n = 9_000  # several granules
+    sent: list[Row] = [("t", "p", T0 + i * S, -1.0) for i in range(n)]
+    again = [sent[0], *(("t", "p", T0 + i * S, float(i)) for i in range(n))]  # the first one three times
+    history.insert([decoded(1, sent), decoded(2, again)])
+    parts = "SELECT count(), sum(rows) FROM system.parts WHERE active AND table = 'readings'"
+    assert history._engine.query.rows(parts) == [(1, 2 * n + 1)]
+    if rolled_up:
+        report = history.rollup(end_of(2))
+        assert report.position == end_of(2)
+    expect_one_reading_a_second(history, n)
+    # A replay, a correction of all, one late reading, again twice within an insert.
+    late: Row = ("t", "p", T0 - 3600 * S, 7.0)
+    history.insert([decoded(2, again)])
+    history.insert([decoded(3, sent), decoded(4, again), decoded(5, [late, late])])
+    if rolled_up:
+        history.rollup(end_of(5))
+    expect_one_reading_a_second(history, n, late=7.0)
+    query = HistoryQuery((("t", "p"),), T0 - 3600 * S, T0, 60 * S, ("count", "sum"))
+    (series,) = history.history(query)
+    assert (values(series.table, "count"), values(series.table, "sum")) == ([1], [7.0])
+
+
+def expect_one_reading_a_second(history: History, n: int, late: float | None = None) -> None:
+    """Each way to ask says that second i has the value i, once."""
+    (raw,) = history.history(HistoryQuery((("t", "p"),), T0, limit=n + 1))
+    assert values(raw.table) == [float(i) for i in range(n)]
+    assert ns(raw.table.column("time")) == [T0 + i * S for i in range(n)]
+    (minutes,) = history.history(HistoryQuery((("t", "p"),), T0, None, 60 * S, ("count", "sum", "first")))
+    assert values(minutes.table, "count") == [60] * (n // 60)
+    assert values(minutes.table, "sum") == [60.0 * i + 59 * 30 for i in range(0, n, 60)]
+    assert values(minutes.table, "first") == [float(i) for i in range(0, n, 60)]
+    total = n * (n - 1) / 2 + (late or 0.0)
+    count = n + (late is not None)
+    (whole,) = history.history(HistoryQuery((("t", "p"),), aggregates=("count", "sum", "min", "max")))
+    assert [values(whole.table, name)[0] for name in ("count", "sum", "min", "max")] == [count, total, 0.0, n - 1.0]
+    assert history.sql("SELECT count(), sum(number) FROM readings").rows == [[count, total]]
+    assert history.sql("SELECT count() FROM readings WHERE number < 0").rows == [[0]]
+    for table in ("readings_1m", "readings_1h", "readings_1d"):
+        assert history.sql(f"SELECT sum(count), sum(sum) FROM {table}").rows == [[count, total]], table
+    assert [row["number"] for row in history.current().to_pylist()] == [n - 1.0]
