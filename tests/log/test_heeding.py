@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -20,6 +21,19 @@ async def test_a_cancellation_beside_the_answer_ends_the_task() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     future.set_result(7)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancellation_that_a_call_catches_ends_the_task() -> None:
+    async def sends() -> None:
+        """As nats-py flushes what it sends."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+
+    task = asyncio.create_task(heeding(sends()))
+    await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -13,7 +13,8 @@ async def heeding(call: Awaitable[T]) -> T:
     """The answer to a call of nats-py, unless this task was cancelled meanwhile.
 
     nats-py awaits answers with asyncio.wait_for, which before Python 3.12 returns normally when answer and cancellation
-    come in the same moment: a task that loops over such calls would never end.
+    come in the same moment, and what it sends without an answer catches cancellations outright: a task that loops over
+    such calls would never end.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0

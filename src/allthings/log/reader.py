@@ -16,6 +16,7 @@ import nats.errors
 
 from allthings.log import settings
 from allthings.log.entry import Entry
+from allthings.log.heeding import heeding
 
 _REQUEST = json.dumps(
     {
@@ -95,8 +96,8 @@ class Reader:
                 if generation == self._generation:
                     self._receive(message)
 
-            self._subscription = await self._nc.subscribe(
-                inbox, cb=receive, pending_bytes_limit=4 * settings.READ_BYTES_MAX
+            self._subscription = await heeding(
+                self._nc.subscribe(inbox, cb=receive, pending_bytes_limit=4 * settings.READ_BYTES_MAX)
             )
             self._next = f"$JS.API.CONSUMER.MSG.NEXT.{settings.STREAM}.{name}"
             self._inbox = inbox
@@ -109,7 +110,7 @@ class Reader:
 
     async def _pull(self) -> None:
         self._outstanding = settings.READ_BLOCKS_MAX
-        await self._nc.publish(self._next, _REQUEST, reply=self._inbox)
+        await heeding(self._nc.publish(self._next, _REQUEST, reply=self._inbox))
 
     def _receive(self, message: Any) -> None:
         headers = message.headers
@@ -141,4 +142,4 @@ class Reader:
     async def close(self) -> None:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
-            await subscription.unsubscribe()
+            await heeding(subscription.unsubscribe())

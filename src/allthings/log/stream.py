@@ -327,17 +327,17 @@ class Log:
     async def publish_note(self, subject: str, data: bytes) -> None:
         """Tell whoever listens now. A note is lost when nobody does."""
         with contextlib.suppress(nats.errors.Error, OSError):
-            await self._nc.publish(f"{settings.NOTES}.{subject}", data)
+            await heeding(self._nc.publish(f"{settings.NOTES}.{subject}", data))
 
     async def notes(self, subject: str) -> AsyncIterator[bytes]:
         """Notes on a subject (NATS wildcards allowed), from now on."""
-        subscription = await self._nc.subscribe(f"{settings.NOTES}.{subject}")
+        subscription = await heeding(self._nc.subscribe(f"{settings.NOTES}.{subject}"))
         try:
             async for message in subscription.messages:
                 yield message.data
         finally:
             with contextlib.suppress(nats.errors.Error):
-                await subscription.unsubscribe()
+                await heeding(subscription.unsubscribe())
 
     # Questions: small, not durable, for whoever answers now
 
@@ -351,9 +351,9 @@ class Log:
         arrived: asyncio.Queue[Any] = asyncio.Queue()
         answers: list[bytes] = []
         try:
-            subscription = await self._nc.subscribe(inbox, cb=arrived.put)
+            subscription = await heeding(self._nc.subscribe(inbox, cb=arrived.put))
             try:
-                await self._nc.publish(f"{settings.QUESTIONS}.{subject}", data, reply=inbox)
+                await heeding(self._nc.publish(f"{settings.QUESTIONS}.{subject}", data, reply=inbox))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(within_s) as limit:
                         while not replies or len(answers) < replies:
@@ -365,22 +365,22 @@ class Log:
                                 soon = asyncio.get_running_loop().time() + settings.ANSWERS_APART_S
                                 limit.reschedule(min(soon, limit.when() or soon))
             finally:
-                await subscription.unsubscribe()
+                await heeding(subscription.unsubscribe())
         except (nats.errors.Error, OSError) as error:
             raise LogUnavailableError(f"a question could not be asked: {error!r}") from error
         return answers
 
     async def answers(self, subject: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
         """Answer questions on a subject, one after the other, until cancelled."""
-        subscription = await self._nc.subscribe(f"{settings.QUESTIONS}.{subject}")
+        subscription = await heeding(self._nc.subscribe(f"{settings.QUESTIONS}.{subject}"))
         try:
             async for message in subscription.messages:
                 answer = await handler(message.data)
                 with contextlib.suppress(nats.errors.Error, OSError):
-                    await self._nc.publish(message.reply, answer)
+                    await heeding(self._nc.publish(message.reply, answer))
         finally:
             with contextlib.suppress(nats.errors.Error):
-                await subscription.unsubscribe()
+                await heeding(subscription.unsubscribe())
 
     async def close(self) -> None:
         """Close the connection. Calls under way fail with LogUnavailableError."""

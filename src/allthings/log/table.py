@@ -113,6 +113,6 @@ class Table:
 
     async def _forget(self, subscription: Any) -> None:
         with contextlib.suppress(nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError):
-            consumer = (await subscription.consumer_info()).name
-            await subscription.unsubscribe()
-            await self._js.delete_consumer(self._stream, consumer)
+            consumer = (await heeding(subscription.consumer_info())).name
+            await heeding(subscription.unsubscribe())
+            await heeding(self._js.delete_consumer(self._stream, consumer))
