@@ -13,7 +13,7 @@ from allthings.registry.access import AccessRule
 from tests.gateway.station import Peer, Puback, Pubcomp, Publish, Pubrec, Pubrel, Station, subscribe
 
 SECRETS = ["secret/1", "secret/2", "secret/3"]
-RULE = AccessRule("open", "anonymous", "open/#", True, True, "", 0)
+RULE = AccessRule("anonymous", "open/#", True, True, id="open", created_ns=0)
 NARROW = Principal(None, Grants((Grant(("open", "#"), True, True, RULE),)))
 
 Withdraw = Callable[[], None]

@@ -269,7 +269,7 @@ def test_merges_stand_back(history: History) -> None:
     merging = [int(number) for number, name in names.items() if name.startswith("MergeMutate")]
     assert merging
     assert {os.getpriority(os.PRIO_PROCESS, number) for number in merging} == {settings.MERGE_NICENESS}
-    assert os.getpriority(os.PRIO_PROCESS, 0) == 0
+    assert os.getpriority(os.PRIO_PROCESS, 0) < settings.MERGE_NICENESS, "who asks is not made to wait"
 
 
 # The same key more than once
