@@ -12,16 +12,18 @@ from allthings.gateway.rules import Grant, Grants
 from allthings.registry.access import AccessRule
 from tests.gateway.station import Peer, Puback, Pubcomp, Publish, Pubrec, Pubrel, Station, subscribe
 
-SECRETS = ["secret/1", "secret/2", "secret/3"]
-RULE = AccessRule("anonymous", "open/#", True, True, id="open", created_ns=0)
-NARROW = Principal(None, Grants((Grant(("open", "#"), True, True, RULE),)))
+#: Not `#`: others leave retained messages in the log.
+EVERYTHING = "withdrawn/#"
+SECRETS = ["withdrawn/secret/1", "withdrawn/secret/2", "withdrawn/secret/3"]
+RULE = AccessRule("anonymous", "withdrawn/open/#", True, True, id="open", created_ns=0)
+NARROW = Principal(None, Grants((Grant(("withdrawn", "open", "#"), True, True, RULE),)))
 
 Withdraw = Callable[[], None]
 
 
 @pytest.fixture
 def withdraw(monkeypatch: pytest.MonkeyPatch) -> Withdraw:
-    """From now on whoever comes may read `open/#` only."""
+    """From now on whoever comes may read what is open only."""
     return lambda: monkeypatch.setattr(admission, "ANYONE", NARROW)
 
 
@@ -61,11 +63,11 @@ async def test_who_comes_back_gets_only_what_it_may_read_now(
     crash: str,
 ) -> None:
     monkeypatch.setattr(settings, "SESSION_MEMORY_MESSAGES_MAX", memory)
-    peer = await station.session("a", "#", qos=qos, receive_maximum=1)
+    peer = await station.session("a", EVERYTHING, qos=qos, receive_maximum=1)
     if not flying:
         peer.vanish()
         await station.settle()
-    await publish(station, qos, "secret/1", "open/1", "secret/2", "open/2")
+    await publish(station, qos, "withdrawn/secret/1", "withdrawn/open/1", "withdrawn/secret/2", "withdrawn/open/2")
     assert len(peer.publishes()) == flying
     peer.vanish()
     await station.settle()
@@ -76,22 +78,22 @@ async def test_who_comes_back_gets_only_what_it_may_read_now(
         peer = await station.connect("a", clean=False, expiry_s=1000, receive_maximum=1)
         await station.restart()
     peer = await station.connect("a", clean=False, expiry_s=1000)
-    assert await take_all(station, peer) == ["open/1", "open/2"]
+    assert await take_all(station, peer) == ["withdrawn/open/1", "withdrawn/open/2"]
     assert station.broker.sessions.by_client["a"].queued == 0
-    assert "#" not in station.broker.sessions.by_client["a"].filters
+    assert EVERYTHING not in station.broker.sessions.by_client["a"].filters
 
 
 @pytest.mark.parametrize("qos", [1, 2])
 async def test_who_is_there_gets_no_more_of_it_at_once(
     station: Station, monkeypatch: pytest.MonkeyPatch, qos: int
 ) -> None:
-    peer = await station.session("a", "#", qos=qos, receive_maximum=1)
-    await publish(station, qos, "open/1", "secret/1", "open/2", "secret/2")
+    peer = await station.session("a", EVERYTHING, qos=qos, receive_maximum=1)
+    await publish(station, qos, "withdrawn/open/1", "withdrawn/secret/1", "withdrawn/open/2", "withdrawn/secret/2")
     session = station.broker.sessions.by_client["a"]
     monkeypatch.setattr(peer.connection, "principal", NARROW)
     station.broker.subscriptions.withdraw(peer.connection, session)
     session.withdraw()
-    assert await take_all(station, peer) == ["open/1", "open/2"]
+    assert await take_all(station, peer) == ["withdrawn/open/1", "withdrawn/open/2"]
 
 
 @pytest.mark.parametrize("qos", [1, 2])
@@ -100,15 +102,15 @@ async def test_what_a_shared_subscription_gave_goes_to_another_member(
     station: Station, monkeypatch: pytest.MonkeyPatch, withdraw: Withdraw, qos: int, memory: int
 ) -> None:
     monkeypatch.setattr(settings, "SESSION_MEMORY_MESSAGES_MAX", memory)
-    share = "$share/g/#"
+    share = f"$share/g/{EVERYTHING}"
     one = await station.session("a", share, qos=qos)
     one.vanish()
     await station.settle()
-    await publish(station, qos, *SECRETS, "open/1")
+    await publish(station, qos, *SECRETS, "withdrawn/open/1")
     other = await station.session("b", qos=qos)
     other.send(subscribe(share, qos))
     await station.settle()
     withdraw()
     one = await station.connect("a", clean=False, expiry_s=1000)
-    assert await take_all(station, one) == ["open/1"]
+    assert await take_all(station, one) == ["withdrawn/open/1"]
     assert await take_all(station, other) == SECRETS
