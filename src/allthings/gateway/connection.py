@@ -348,8 +348,7 @@ class Connection(asyncio.Protocol):
         self.aliases_max = min(packet.properties.topic_alias_maximum or 0, settings.TOPIC_ALIASES_MAX)
         self._packet_bytes_max = settings.PACKET_BYTES_MAX
         self._state = "up"
-        # At once: while a crowd comes in, those who have their answer go on while we let in the next.
-        self._write(connack)
+        self.push(connack)
 
     def go_on(self) -> None:
         """Read on, with what came behind CONNECT first."""
