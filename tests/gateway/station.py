@@ -218,6 +218,19 @@ class Station:
         connections = len(self.broker.connections)
         return (self.broker.collector.sequence, connections, *(peer.bytes_received for peer in self.peers))
 
+    async def take_all(self, peer: Peer) -> list[bytes]:
+        """The payloads that a client gets which acknowledges everything."""
+        got: list[bytes] = []
+        while packets := peer.take():
+            for packet in packets:
+                if isinstance(packet, Publish):
+                    got.append(packet.payload)
+                    peer.send(Puback(packet.packet_id) if packet.qos == 1 else Pubrec(packet.packet_id))
+                elif isinstance(packet, Pubrel):
+                    peer.send(Pubcomp(packet.packet_id))
+            await self.settle()
+        return got
+
     async def look(self) -> None:
         """Let wills and expiries that are due happen."""
         self.broker.sessions._look()

@@ -12,7 +12,7 @@ from allthings.gateway import settings
 from allthings.gateway.backlog import SHARE_SHIFT, Backlog, Waiting
 from allthings.gateway.shard import Shard
 from allthings.log.stream import Log
-from tests.gateway.station import Clock, Peer, Puback, Pubcomp, Publish, Pubrec, Pubrel, Station, subscribe
+from tests.gateway.station import Clock, Publish, Station, subscribe
 from tests.log.test_block import messages
 
 _numbers = itertools.count()
@@ -43,22 +43,8 @@ async def publish(station: Station, *payloads: bytes, qos: int = 1) -> None:
     await station.settle()
 
 
-async def take_all(station: Station, peer: Peer) -> list[bytes]:
-    """What a client gets that acknowledges everything."""
-    got: list[bytes] = []
-    while packets := peer.take():
-        for packet in packets:
-            if isinstance(packet, Publish):
-                got.append(packet.payload)
-                peer.send(Puback(packet.packet_id) if packet.qos == 1 else Pubrec(packet.packet_id))
-            elif isinstance(packet, Pubrel):
-                peer.send(Pubcomp(packet.packet_id))
-        await station.settle()
-    return got
-
-
 async def back(station: Station, client: str) -> list[bytes]:
-    return await take_all(station, await station.connect(client, clean=False, expiry_s=1000))
+    return await station.take_all(await station.connect(client, clean=False, expiry_s=1000))
 
 
 PAYLOADS = [b"%d" % number for number in range(20)]
@@ -105,7 +91,7 @@ async def test_a_member_that_is_there_gets_it_at_once_and_is_not_ended_by_it(
     await station.look()
     await publish(station, b"new")
     assert not there.closed
-    assert await take_all(station, there) == [*PAYLOADS, b"new"]
+    assert await station.take_all(there) == [*PAYLOADS, b"new"]
 
 
 async def test_it_is_spread_over_all_members_who_take_it_at_least_once(station: Station) -> None:
@@ -172,7 +158,7 @@ async def test_a_session_that_is_resumed_for_the_last_time_gets_all_in_order(
     await publish(station, *PAYLOADS)
     peer = await station.connect("a", clean=False, expiry_s=0, receive_maximum=2)
     await publish(station, b"new")
-    assert await take_all(station, peer) == [*PAYLOADS, b"new"]
+    assert await station.take_all(peer) == [*PAYLOADS, b"new"]
 
 
 # Several gateways
