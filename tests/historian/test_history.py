@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +272,14 @@ def test_merges_stand_back(history: History) -> None:
     assert merging
     assert {os.getpriority(os.PRIO_PROCESS, number) for number in merging} == {settings.MERGE_NICENESS}
     assert os.getpriority(os.PRIO_PROCESS, 0) < settings.MERGE_NICENESS, "who asks is not made to wait"
+
+
+def test_threads_of_questions_and_inserts_do_not_stand_back(tmp_path: Path) -> None:
+    """The engine's idle threads serve everybody, and one that a merge made would stand back as the merge does."""
+    # A process of its own: an engine that was closed leaves threads of its merges to the next one.
+    command = [sys.executable, "-m", "tests.historian.merging", str(tmp_path / "history")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["MergeMutate"]
 
 
 # The same key more than once

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -270,7 +270,9 @@ async def test_hours_follow_late_readings_at_once(history: History, monkeypatch:
     monkeypatch.setattr(settings, "ROLLUP_EVERY_S", 0.01)
     monkeypatch.setattr(settings, "ROLLUP_UPPER_LATE_ROWS", 5)
     made: list[tuple[int, bool]] = []
-    monkeypatch.setattr(history, "rollup", lambda position, *, upper: made.append((block.sequence(position), upper)))
+    monkeypatch.setattr(
+        history, "rollup", lambda position, *, upper, rest: made.append((block.sequence(position), upper))
+    )
     log = ListLog()
     log.add(1)
 
@@ -298,6 +300,21 @@ async def test_hours_follow_late_readings_at_once(history: History, monkeypatch:
         assert await rolled_up(15)
         log.add(1)
         assert not await rolled_up(16)
+
+
+async def test_rollups_rest_when_much_comes_in(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "ROLLUP_EVERY_S", 0.01)
+    rests: list[Callable[[float], float]] = []
+    monkeypatch.setattr(history, "rollup", lambda position, *, upper, rest: rests.append(rest))
+    log = ListLog()
+    log.add(1)
+    async with Running(log, history) as ingest, asyncio.timeout(30):
+        while not rests:
+            await asyncio.sleep(0.01)
+        rests[0](0.0)
+        ingest.rows += 100_000
+        assert rests[0](2.0) == 2.0 * settings.ROLLUP_REST
+        assert rests[0](2.0) == 0.0, "nothing has come since"
 
 
 async def test_rollups_wait_while_inserts_are_behind(history: History, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,3 +196,44 @@ def test_a_large_backlog_is_rolled_up_in_steps(history: History, monkeypatch: py
     report = history.rollup(end_of(10))
     assert (report.readings, report.steps) == (500, 5)
     check_all(history, model, None, None)
+
+
+def test_many_readings_a_minute_are_rolled_up_in_ranges_of_things(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a rest after each, and wherever one is cut off, all of the step is done again."""
+    monkeypatch.setattr("allthings.historian.settings.ROLLUP_STEP_ROWS", 100)
+    monkeypatch.setattr("allthings.historian.settings.ROLLUP_PART_ROWS", 20)
+    names = [("a", "x"), ("a", "y"), ("b'{%\\", "x"), ("c", "x"), ("建筑", "x")]
+    model: Model = {name: {} for name in names}
+
+    def insert(sequence: int) -> None:
+        rows = []
+        for name in names:
+            # The minute under way, the next one, and a late reading.
+            times = [T0 + (sequence * 11 + i) * 7 * S for i in range(12)] + [T0 - sequence * DAY]
+            rows += [(*name, time, float(sequence)) for time in times]
+            model[name].update(dict.fromkeys(times, float(sequence)))
+        history.insert([decoded(sequence, rows)])
+
+    rests: list[float] = []
+
+    def rest(took_s: float) -> float:
+        rests.append(took_s)
+        return 0.0
+
+    insert(1)
+    history.rollup(end_of(1), upper=False, rest=rest)
+    assert len(rests) == 3, "a has enough for a range, b and c together, and what is left"
+    check_all(history, model, None, None)
+    for sequence in range(2, 20):
+        stop = 3 * sequence
+        insert(sequence)
+        if rolled_up(history, end_of(sequence), stop):
+            break
+        check(history, model, MINUTE, None, None)
+        check(history, model, DAY, None, None)
+    else:
+        pytest.fail("a rollup takes more statements than were counted on")
+    assert stop > 20
+    check_all(history, model, None, None)

@@ -140,6 +140,9 @@ class Engine:
         """Let merges have what time others leave: an embedded engine's share the cores with everything else here."""
         if not self.embedded:
             return
+        # The engine lends its idle threads to whoever needs some, and a thread has the priority of the one that made
+        # it. So all are made now, while no merge can make any: an insert would wait behind everything else on those.
+        self.query.value(f"SELECT sum(sleepEachRow(0.05)) {settings.POOL_FILLED}")
         for thread in Path("/proc/self/task").glob("*"):
             # A thread may have ended by now; systems but Linux have no such directory.
             with suppress(OSError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
@@ -16,7 +16,7 @@ from allthings.historian.plot import Plotting
 from allthings.historian.query import HistoryQuery, Series
 from allthings.historian.refused import Page, Refused, events
 from allthings.historian.retention import Retaining, Retention, RetentionReport
-from allthings.historian.rollups import RollupReport, Rollups
+from allthings.historian.rollups import RollupReport, Rollups, at_once
 from allthings.historian.sql import SqlLimits, SqlResult
 from allthings.historian.writing import write
 from allthings.readings.decoded import Decoded, Event, Reject
@@ -73,13 +73,14 @@ class History:
         position; one row a series, sorted by the first two."""
         return newest(self._engine.query, series)
 
-    def rollup(self, position: int, *, upper: bool = True) -> RollupReport:
+    def rollup(self, position: int, *, upper: bool = True, rest: Callable[[float], float] = at_once) -> RollupReport:
         """Bring minutes and, with `upper`, hours and days up to a log position.
 
-        All readings up to it must have been inserted. Answers are exact without; this makes them fast.
+        All readings up to it must have been inserted. Answers are exact without; this makes them fast. After each part
+        that took some seconds it rests for `rest` of them.
         """
         with self._working:
-            return self._rollups.bring_up(position, floors=self._floors, upper=upper)
+            return self._rollups.bring_up(position, floors=self._floors, upper=upper, rest=rest)
 
     def stop_rollups(self) -> None:
         """End a rollup under way after its step, since the history is about to be closed."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
@@ -73,6 +74,8 @@ class Ingest:
         self._given_up = False
         #: Readings inserted since the last rollup of hours that came long after their time.
         self._late = 0
+        #: Readings inserted by the time that a rollup last looked, and that time.
+        self._seen = (0, time.monotonic())
         self.sequence = 0
         self.rows = 0
         self.trouble = ""
@@ -221,7 +224,7 @@ class Ingest:
     # Rolling up
 
     async def _roll_up(self) -> None:
-        """Roll up now and then, never for more than a part of the time, and not while inserts are behind."""
+        """Roll up now and then, for a part of the time only when much comes in, and not while inserts are behind."""
         loop = asyncio.get_running_loop()
         minutes, minutes_at = self.sequence, loop.time()
         # The run before this one may have ended before it came to the hours.
@@ -238,7 +241,7 @@ class Ingest:
                 continue
             position = block.position(sequence + 1, 0) - 1
             try:
-                await asyncio.to_thread(self._history.rollup, position, upper=upper)
+                await asyncio.to_thread(self._history.rollup, position, upper=upper, rest=self._rest)
             except AllthingsError as error:
                 _LOGGER.warning("rolling up failed; it will be tried again: %s", error.detail)
             else:
@@ -246,7 +249,12 @@ class Ingest:
                 if upper:
                     hours, hours_at = sequence, began
                     self._late -= late
-            await asyncio.sleep((loop.time() - began) * settings.ROLLUP_REST)
+
+    def _rest(self, took_s: float) -> float:
+        """How long a rollup rests after a part of it: not at all unless much has come in since the last one."""
+        (rows, at), self._seen = self._seen, (self.rows, time.monotonic())
+        busy = self._seen[0] - rows > settings.BUSY_ROWS_PER_S * (self._seen[1] - at)
+        return took_s * settings.ROLLUP_REST if busy else 0.0
 
 
 def _late(decoded: Decoded) -> int:

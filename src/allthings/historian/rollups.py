@@ -25,8 +25,9 @@ is nothing left to know it by.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from allthings.historian import settings
@@ -47,6 +48,31 @@ class RollupReport:
     position: int
     readings: int
     steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """The readings that a statement is about, as a condition on them and what is bound in it."""
+
+    where: str
+    bound: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def between(cls, after: int, upto: int) -> _New:
+        """Those with positions beyond `after` up to `upto`."""
+        return cls(f"position > {after} AND position <= {upto}")
+
+    def of_things(self, after: str, upto: str) -> _New:
+        """Of these, those of things whose names come after `after`, up to `upto`."""
+        return _New(
+            f"{self.where} AND thing > {{after_thing:String}} AND thing <= {{upto_thing:String}}",
+            {"after_thing": after, "upto_thing": upto},
+        )
+
+
+def at_once(took_s: float) -> float:
+    """No rest between the parts of a rollup."""
+    return 0.0
 
 
 class Rollups:
@@ -70,16 +96,22 @@ class Rollups:
         beyond = self._handles.value(f"SELECT max(position) FROM readings WHERE position > {reached}")
         return max(reached, int(beyond))
 
-    def bring_up(self, position: int, *, floors: bool, upper: bool) -> RollupReport:
+    def bring_up(
+        self, position: int, *, floors: bool, upper: bool, rest: Callable[[float], float] = at_once
+    ) -> RollupReport:
         """Reflect every reading up to `position` in minutes and, with `upper`, in hours and days.
 
-        All readings up to it must have been inserted. `floors` says whether anything has expired yet.
+        All readings up to it must have been inserted. `floors` says whether anything has expired yet, `rest` for how
+        many seconds to rest after work that took so many.
         """
         reached, readings, steps = self.position(), 0, 0
         for after, upto, rows, dense in self._steps(reached, position):
-            if self._stopped.is_set():
-                return RollupReport(reached, readings, steps)
-            self._minutes(after, upto, floors=floors, dense=dense)
+            for new in self._parts(_New.between(after, upto), dense=dense):
+                if self._stopped.is_set():
+                    return RollupReport(reached, readings, steps)
+                began = time.monotonic()
+                self._minutes(new, upto, floors=floors, dense=dense)
+                self._stopped.wait(rest(time.monotonic() - began))
             self._move(MINUTES, upto)
             reached, readings, steps = upto, readings + rows, steps + 1
         if reached < position:
@@ -87,16 +119,20 @@ class Rollups:
             self._move(MINUTES, reached)
         if upper:
             for level, source in _SOURCES:
-                self._bring_up_level(level, source, reached, floors)
+                self._bring_up_level(level, source, reached, floors, rest)
         return RollupReport(reached, readings, steps)
 
-    def _bring_up_level(self, level: Level, source: Level, reached: int, floors: bool) -> None:
+    def _bring_up_level(
+        self, level: Level, source: Level, reached: int, floors: bool, rest: Callable[[float], float]
+    ) -> None:
         after = self.position(level)
         for upto in self._versions(source, after, reached):
             if self._stopped.is_set():
                 return
+            began = time.monotonic()
             self._merge(level, source, after, upto, floors)
             self._move(level, upto)
+            self._stopped.wait(rest(time.monotonic() - began))
             after = upto
 
     def _move(self, level: Level, position: int) -> None:
@@ -110,7 +146,7 @@ class Rollups:
         A step is bounded by the minutes that it makes, which are kept in memory; there are at most as many as
         readings, and far fewer when these are dense.
         """
-        new = _new(after, upto)
+        new = _New.between(after, upto).where
         counts = self._handles.rows(
             f"SELECT intDiv(position, {block.ROWS_MAX}) AS sequence, count() FROM readings "
             f"WHERE {new} GROUP BY sequence ORDER BY sequence"
@@ -129,6 +165,21 @@ class Rollups:
                 yield after, end, rows, dense
                 after, rows = end, 0
 
+    def _parts(self, new: _New, *, dense: bool) -> Iterator[_New]:
+        """What a step does at once: all of it, or a range of things, so that a large step can rest in between."""
+        if not dense:
+            yield new
+            return
+        counts = self._handles.rows(
+            f"SELECT thing, count() FROM readings WHERE {new.where} GROUP BY thing ORDER BY thing"
+        )
+        after, rows = "", 0
+        for i, (thing, count) in enumerate(counts):
+            rows += count
+            if rows >= settings.ROLLUP_PART_ROWS or i == len(counts) - 1:
+                yield new.of_things(after, thing)
+                after, rows = thing, 0
+
     def _versions(self, source: Level, after: int, upto: int) -> Iterator[int]:
         """The same for hours and days: versions of their source, each with not too many rows before it."""
         counts = self._handles.rows(
@@ -146,8 +197,7 @@ class Rollups:
 
     # Minutes
 
-    def _minutes(self, after: int, upto: int, *, floors: bool, dense: bool) -> None:
-        new = _new(after, upto)
+    def _minutes(self, new: _New, upto: int, *, floors: bool, dense: bool) -> None:
         late = floors and self._any_late(MINUTES, new)
         columns = f"thing, property, bucket, {PARTIAL}, version"
         minute = f"(thing, property, {_MINUTE})"
@@ -159,16 +209,18 @@ class Rollups:
         self._handles.run(
             f"INSERT INTO readings_1m ({columns}) "
             f"SELECT thing, property, {_MINUTE} AS bucket, {FROM_READINGS}, {upto} FROM readings FINAL "
-            f"WHERE {new} AND {minute} NOT IN (SELECT thing, property, bucket FROM anew) {available} "
+            f"WHERE {new.where} AND {minute} NOT IN (SELECT thing, property, bucket FROM anew) {available} "
             "GROUP BY thing, property, bucket "
-            f"SETTINGS use_skip_indexes_if_final_exact_mode = 0, {in_order}"
+            f"SETTINGS use_skip_indexes_if_final_exact_mode = 0, {in_order}",
+            new.bound,
         )
         if self._handles.value("SELECT count() FROM anew"):
             self._handles.run(
                 f"INSERT INTO readings_1m ({columns}) "
                 f"SELECT thing, property, {_MINUTE} AS bucket, {FROM_READINGS}, {upto} FROM readings FINAL "
                 f"WHERE {minute} IN (SELECT thing, property, bucket FROM anew) {available} "
-                f"GROUP BY thing, property, bucket SETTINGS {in_order}"
+                f"GROUP BY thing, property, bucket SETTINGS {in_order}",
+                new.bound,
             )
         if late:
             self._merge_late(MINUTES, new, upto)
@@ -176,12 +228,13 @@ class Rollups:
             f"INSERT INTO latest (thing, property, {_LATEST}) "
             "SELECT thing, property, newest.1, newest.2, newest.3, newest.4, newest.5, newest.6 FROM ("
             f"SELECT thing, property, argMax(tuple({_LATEST}), tuple(time, position)) AS newest "
-            f"FROM readings WHERE {new} AND (thing, property, time) IN ("
-            f"SELECT thing, property, max(time) FROM readings WHERE {new} GROUP BY thing, property) "
-            "GROUP BY thing, property)"
+            f"FROM readings WHERE {new.where} AND (thing, property, time) IN ("
+            f"SELECT thing, property, max(time) FROM readings WHERE {new.where} GROUP BY thing, property) "
+            "GROUP BY thing, property)",
+            new.bound,
         )
 
-    def _list_anew(self, new: str) -> None:
+    def _list_anew(self, new: _New) -> None:
         """Put the minutes into `anew` that new readings lie in and that hold older ones, or may."""
         handles = self._handles
         newest = f"SELECT thing, property, {_MINUTE} AS newest FROM latest FINAL"
@@ -190,9 +243,11 @@ class Rollups:
         earliest = bucket("n.earliest", MINUTES.every_ns)
         handles.run(
             f"INSERT INTO anew (thing, property, bucket) SELECT n.thing, n.property, {earliest} "
-            f"FROM (SELECT thing, property, min(time) AS earliest FROM readings WHERE {new} GROUP BY thing, property) "
-            f"AS n INNER JOIN ({newest}) AS l ON l.thing = n.thing AND l.property = n.property "
-            f"WHERE {earliest} <= l.newest"
+            f"FROM (SELECT thing, property, min(time) AS earliest FROM readings WHERE {new.where} "
+            f"GROUP BY thing, property) AS n "
+            f"INNER JOIN ({newest}) AS l ON l.thing = n.thing AND l.property = n.property "
+            f"WHERE {earliest} <= l.newest",
+            new.bound,
         )
         behind = (
             f"SELECT a.thing AS thing, a.property AS property, l.newest AS newest FROM anew AS a "
@@ -201,10 +256,11 @@ class Rollups:
         if handles.value(f"SELECT count() FROM ({behind})"):
             handles.run(
                 "INSERT INTO anew (thing, property, bucket) SELECT DISTINCT n.thing, n.property, n.bucket FROM ("
-                f"SELECT thing, property, {_MINUTE} AS bucket FROM readings WHERE {new} "
+                f"SELECT thing, property, {_MINUTE} AS bucket FROM readings WHERE {new.where} "
                 f"AND (thing, property) IN (SELECT thing, property FROM ({behind}))) AS n "
                 f"INNER JOIN ({newest}) AS l ON l.thing = n.thing AND l.property = n.property "
-                "WHERE n.bucket <= l.newest"
+                "WHERE n.bucket <= l.newest",
+                new.bound,
             )
 
     # Hours and days
@@ -215,36 +271,38 @@ class Rollups:
             f"SELECT DISTINCT thing, property, {of} AS upper FROM {source.table} "
             f"WHERE version > {after} AND version <= {upto}"
         )
-        new = _new(after, upto)
+        new = _New.between(after, upto)
         late = floors and level.source_floor is not None and self._any_late(level, new)
         if late:
             touched += f" AND (thing, property, upper) NOT IN ({_expired(level, new)})"
         self._handles.run(
             f"INSERT INTO {level.table} (thing, property, bucket, {PARTIAL}, version) "
             f"SELECT thing, property, {of} AS upper, {MERGED}, {upto} FROM {source.table} FINAL "
-            f"WHERE (thing, property, {of}) IN ({touched}) GROUP BY thing, property, upper"
+            f"WHERE (thing, property, {of}) IN ({touched}) GROUP BY thing, property, upper",
+            new.bound,
         )
         if late:
             self._merge_late(level, new, upto)
 
     # Buckets whose source has expired
 
-    def _any_late(self, level: Level, new: str) -> bool:
+    def _any_late(self, level: Level, new: _New) -> bool:
         """Whether any new reading lies before any series' floor."""
         return bool(
             self._handles.value(
-                f"SELECT (SELECT min(time) FROM readings WHERE {new}) < "
-                f"(SELECT max({level.source_floor}) FROM floors FINAL)"
+                f"SELECT (SELECT min(time) FROM readings WHERE {new.where}) < "
+                f"(SELECT max({level.source_floor}) FROM floors FINAL)",
+                new.bound,
             )
         )
 
-    def _merge_late(self, level: Level, new: str, upto: int) -> None:
+    def _merge_late(self, level: Level, new: _New, upto: int) -> None:
         """Merge new readings into buckets whose source has expired."""
         of = bucket("time", level.every_ns)
         late = _expired(level, new)
         readings = (
             f"SELECT thing, property, {of} AS bucket, time, number, text, kind, position FROM readings "
-            f"WHERE {new} AND (thing, property, {of}) IN ({late}) "
+            f"WHERE {new.where} AND (thing, property, {of}) IN ({late}) "
             "ORDER BY position DESC LIMIT 1 BY thing, property, time"
         )
         kept = f"FROM {level.table} FINAL WHERE (thing, property, bucket) IN ({late})"
@@ -258,19 +316,16 @@ class Rollups:
             f"INSERT INTO {level.table} (thing, property, bucket, {PARTIAL}, version) "
             f"SELECT thing, property, bucket, {MERGED}, {upto} "
             f"FROM (SELECT thing, property, bucket, {PARTIAL} {kept} UNION ALL {added}) "
-            "GROUP BY thing, property, bucket"
+            "GROUP BY thing, property, bucket",
+            new.bound,
         )
 
 
-def _new(after: int, upto: int) -> str:
-    return f"position > {after} AND position <= {upto}"
-
-
-def _expired(level: Level, new: str) -> str:
+def _expired(level: Level, new: _New) -> str:
     """The buckets that new readings lie in and whose source has expired."""
     return (
         "SELECT new.thing, new.property, new.bucket FROM ("
-        f"SELECT DISTINCT thing, property, {bucket('time', level.every_ns)} AS bucket FROM readings WHERE {new}"
+        f"SELECT DISTINCT thing, property, {bucket('time', level.every_ns)} AS bucket FROM readings WHERE {new.where}"
         f") AS new INNER JOIN (SELECT thing, property, {level.source_floor} AS since FROM floors FINAL) AS floor "
         "ON floor.thing = new.thing AND floor.property = new.property WHERE new.bucket < floor.since"
     )

@@ -20,6 +20,9 @@ HANDLE_WAIT_S: Final = 30.0
 #: Threads of the embedded engine that merge parts begin with this name; and how far they stand back (nice(2)).
 MERGE_THREADS: Final = "MergeMutate"
 MERGE_NICENESS: Final = 10
+#: What has so many threads at once for a statement as all handles and merges together can have.
+POOL_THREADS: Final = 48
+POOL_FILLED: Final = f"FROM numbers_mt({POOL_THREADS}) SETTINGS max_threads = {POOL_THREADS}, max_block_size = 1"
 
 #: One insert is one part on disk per month that it touches, so few large ones are wanted.
 INSERT_ROWS_MAX: Final = 200_000
@@ -34,10 +37,9 @@ RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 5.0
 
 #: Minutes are brought up after this time, hours and days after the longer one. Until then queries take what is newer
-#: from the readings and the minutes. After each run they rest for so many times as long as it took.
+#: from the readings and the minutes.
 ROLLUP_EVERY_S: Final = 60.0
 ROLLUP_UPPER_EVERY_S: Final = 300.0
-ROLLUP_REST: Final = 3.0
 #: Hours and days are brought up with the minutes once so many readings came that are older than an hour, as after an
 #: upload: a chart would be made of all the minutes that they lie in.
 ROLLUP_UPPER_LATE_ROWS: Final = 10_000
@@ -48,6 +50,11 @@ ROLLUP_AFTER_S: Final = 600.0
 #: It bounds the step's memory.
 ROLLUP_STEP_ROWS: Final = 500_000
 ROLLUP_DENSE_ROWS: Final = 20_000_000
+#: Of a dense step so many readings are rolled up at once. After each part, and each step, rollups rest for so many
+#: times as long as it took when more readings a second come in than this.
+ROLLUP_PART_ROWS: Final = 500_000
+ROLLUP_REST: Final = 3.0
+BUSY_ROWS_PER_S: Final = 5_000
 ROLLUP_MEMORY_BYTES: Final = 1_500_000_000
 
 #: What a query of ours may use. The engine's default is all that the machine has.
