@@ -118,6 +118,7 @@ ACTIONS = st.lists(
     bounds=st.lists(st.sampled_from(TIMES), max_size=2),
     everies=st.tuples(st.sampled_from(ALL), st.sampled_from(ALL)),
     stretches=st.sampled_from([1, 16]),
+    known=st.booleans(),
 )
 @example(
     # Late readings in several minutes that have some already.
@@ -128,16 +129,24 @@ ACTIONS = st.lists(
     bounds=[],
     everies=(MINUTE, DAY),
     stretches=16,
+    known=False,
 )
 def test_rollups_equal_readings(
-    history: History, actions: list[tuple[Any, ...]], bounds: list[int], everies: tuple[int | None, ...], stretches: int
+    history: History,
+    actions: list[tuple[Any, ...]],
+    bounds: list[int],
+    everies: tuple[int | None, ...],
+    stretches: int,
+    known: bool,
 ) -> None:
     """After any mix of inserts, replays and rollups, each form of a question has the model's answer.
 
-    Whether dirty buckets are told as many stretches of time or as one.
+    Whether dirty buckets are told as many stretches of time or as one, and are known or looked for.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("allthings.historian.settings.DIRTY_STRETCHES_MAX", stretches)
+        if not known:
+            patch.setattr(history._asking, "_unrolled", None)
         _act_and_check(history, actions, bounds, everies)
 
 
@@ -146,6 +155,8 @@ def _act_and_check(
 ) -> None:
     for table in ("readings", "readings_1m", "readings_1h", "readings_1d", "latest", "progress", "anew"):
         history._engine.work.run(f"TRUNCATE TABLE {table}")
+    if history._unrolled:
+        history._unrolled.look()
     model: Model = {key: {} for key in SERIES}
     blocks = []
     for rows, again, rollup in actions:

@@ -16,6 +16,7 @@ from allthings.historian.engine import Handles
 from allthings.historian.errors import QueryLimitError
 from allthings.historian.query import HistoryQuery, Series, make_token
 from allthings.historian.stretches import joined
+from allthings.historian.unrolled import Unrolled
 from allthings.historian.values import value_column
 from allthings.things.times import TIME_NS_MIN
 
@@ -34,11 +35,15 @@ _VALUES: Final = frozenset({"first", "last"})
 
 
 class Asking:
-    """Answers queries. `floors` says whether any reading has expired yet."""
+    """Answers queries. `floors` says whether any reading has expired yet.
 
-    def __init__(self, handles: Handles, floors: Callable[[], bool]) -> None:
+    `unrolled` is given where all that is inserted passes through this process.
+    """
+
+    def __init__(self, handles: Handles, floors: Callable[[], bool], unrolled: Unrolled | None) -> None:
         self._handles = handles
         self._floors = floors
+        self._unrolled = unrolled
 
     def answer(self, query: HistoryQuery) -> list[Series]:
         """The readings or aggregates of each series, in the order asked; see HistoryQuery."""
@@ -79,6 +84,13 @@ class Asking:
 
         Readings that come after this are not seen by a statement that uses it; it answers as of now.
         """
+        dirty = self._unrolled.dirty(start_ns, end_ns) if self._unrolled else None
+        if dirty is None:
+            dirty = self._looked_for(keys, start_ns, end_ns)
+        return None if any(dirty.values()) and self._floors() and self._expired(keys, dirty) else dirty
+
+    def _looked_for(self, keys: list[Key], start_ns: int | None, end_ns: int | None) -> Dirty:
+        """The dirty stretches of these series."""
         # The positions first: what is rolled up between the two questions only makes more buckets dirty than are.
         positions = dict(self._handles.rows("SELECT what, max(position) FROM progress GROUP BY what"))
         reached = {level: int(positions.get(level.table, 0)) for level in buckets.LEVELS}
@@ -93,7 +105,7 @@ class Asking:
             f"SELECT {ends} FROM readings WHERE {span.within()} AND position > {min(reached.values())} GROUP BY {slot}",
             parameters,
         )
-        dirty = {
+        return {
             level: joined(
                 (
                     (start // level.every_ns * level.every_ns, (end // level.every_ns + 1) * level.every_ns)
@@ -104,10 +116,10 @@ class Asking:
             )
             for place, level in enumerate(buckets.LEVELS)
         }
-        return None if rows and self._floors() and self._expired(span, parameters, dirty) else dirty
 
-    def _expired(self, span: Span, parameters: dict[str, Any], dirty: Dirty) -> bool:
+    def _expired(self, keys: list[Key], dirty: Dirty) -> bool:
         """Whether the source of any dirty bucket has expired, of any of the series."""
+        span, parameters = self.span(keys, None, None)
         floors = ", ".join(f"max({level.source_floor})" for level in buckets.LEVELS if level.source_floor)
         rows = self._handles.rows(f"SELECT {floors} FROM floors FINAL WHERE {span.series} HAVING count()", parameters)
         return any(

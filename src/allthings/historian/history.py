@@ -18,6 +18,7 @@ from allthings.historian.refused import Page, Refused, events
 from allthings.historian.retention import Retaining, Retention, RetentionReport
 from allthings.historian.rollups import RollupReport, Rollups, at_once
 from allthings.historian.sql import SqlLimits, SqlResult
+from allthings.historian.unrolled import Unrolled
 from allthings.historian.writing import write
 from allthings.readings.decoded import Decoded, Event, Reject
 
@@ -41,9 +42,11 @@ class History:
         views.create(self._opened)
         self._opened.merge_last()
         self._refused = Refused(self._opened.query)
-        self._asking = Asking(self._opened.query, lambda: self._floors)
+        # Others may insert into a server.
+        self._unrolled = Unrolled(self._opened.query) if self._opened.embedded else None
+        self._asking = Asking(self._opened.query, lambda: self._floors, self._unrolled)
         self._plotting = Plotting(self._opened.query, self._asking)
-        self._rollups = Rollups(self._opened.work)
+        self._rollups = Rollups(self._opened.work, self._unrolled.moved if self._unrolled else None)
         self._floors = bool(self._opened.work.value("SELECT count() FROM floors"))
         if self._floors:
             # A step that was cut off has to be done again before late readings can be told from counted ones.
@@ -57,6 +60,8 @@ class History:
 
     def insert(self, decoded: Sequence[Decoded]) -> None:
         """Keep what blocks say; it is on disk when this returns. To insert a block twice is the same as once."""
+        if self._unrolled:
+            self._unrolled.insert([each.readings for each in decoded])
         write(self._engine, decoded)
 
     def history(self, query: HistoryQuery) -> list[Series]:

@@ -76,10 +76,14 @@ def at_once(took_s: float) -> float:
 
 
 class Rollups:
-    """Brings rollups up to the readings. One call at a time; the caller sees to that."""
+    """Brings rollups up to the readings. One call at a time; the caller sees to that.
 
-    def __init__(self, handles: Handles) -> None:
+    `moved` is called when a level has reached a position.
+    """
+
+    def __init__(self, handles: Handles, moved: Callable[[Level, int], None] | None) -> None:
         self._handles = handles
+        self._moved = moved
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -137,6 +141,8 @@ class Rollups:
 
     def _move(self, level: Level, position: int) -> None:
         self._handles.run(f"INSERT INTO progress (what, position) VALUES ('{level.table}', {position})")
+        if self._moved:
+            self._moved(level, position)
 
     # What is done in one step
 
