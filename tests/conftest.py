@@ -10,17 +10,22 @@ import pytest
 from allthings.log.stream import Log
 from tests.servers import NatsServer
 
+#: With two workers one takes all of these, one after the other, and the other one the rest, file by file.
+_PLATFORM = "platform"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts the whole platform comes late, so that a broken part shows first; what opens an embedded history in
-    this process comes last: each opening keeps some file descriptors, and paho's select() ends at number 1023."""
+    """What starts the whole platform takes longest, so it begins at once. What opens an embedded history in this
+    process comes behind it: each opening keeps some file descriptors, and paho's select() ends at number 1023."""
     items.sort(key=_place)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(str(item.path) if _place(item) == 2 else _PLATFORM))
 
 
 def _place(item: pytest.Item) -> int:
-    if "historian" in item.path.parts or "web" in item.path.parts:
-        return 2
-    return int(item.get_closest_marker("system") is not None or item.get_closest_marker("browser") is not None)
+    if item.get_closest_marker("system") or item.get_closest_marker("browser"):
+        return 0
+    return 1 if "historian" in item.path.parts or "web" in item.path.parts else 2
 
 
 @pytest.fixture(scope="session")

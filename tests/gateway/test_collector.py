@@ -143,7 +143,7 @@ async def test_turns_keep_their_place_among_messages_that_are_divided(
         for call in turns.values():
             call()
 
-    collector = Collector(log, "test", lambda: 5, stored, lambda _: None, print)
+    collector = Collector(log, f"collector{next(_numbers)}", lambda: 5, stored, lambda _: None, print)
     collector.in_turn(lambda: order.append("at once"))
     for number in range(10):
         collector.add("t", b"%d" % number, 0, "device")

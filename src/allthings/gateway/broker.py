@@ -66,10 +66,11 @@ class Broker:
         self.shares: Shares | None = None
         self.credentials = credentials
         self.audit = audit
+        self._loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(self._loop)
         self.entrance = Entrance(self, now_ns)
         self.quotas = Quotas(1 / shard.count)
         self.strict = Strict(now_ns)
-        self._loop = asyncio.get_running_loop()
         #: The event loop's clock.
         self.time = self._loop.time
         self._pushed: list[Connection] = []
@@ -82,7 +83,6 @@ class Broker:
         self.statistics = Statistics()
         #: For people who look on (gateway.control).
         self.topics = Topics()
-        self.deadlines = Deadlines(self._loop)
         self._holds: set[str] = set()
         #: The sequence up to which blocks of others have been handed on.
         self.followed = 0
@@ -117,6 +117,7 @@ class Broker:
     def closed(self, connection: Connection) -> None:
         """A socket is gone: its session may stay, its will is due if it did not say goodbye."""
         self.connections.discard(connection)
+        self.entrance.forget(connection)
         self._leave(connection)
 
     def _leave(self, connection: Connection) -> None:
@@ -142,6 +143,7 @@ class Broker:
             return False
         if self.handover.give(connection.transport, client, data):
             self.connections.discard(connection)
+            self.entrance.forget(connection)
         else:
             connection.refuse(ReasonCode.SERVER_BUSY, "the gateway of this client cannot take it now; try again")
         return True

@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         *("_packet_bytes_max", "_peer", "_plain", "_problem_information", "_runs", "_state", "_time", "_transport"),
         *("_unacknowledged", "_unread", "_write", "_write_paused", "aliases_max", "certificate"),
         *("client", "dropped", "heard", "keepalive_s", "outgoing_bytes_max", "principal", "quota", "received"),
-        *("sent", "session", "since_ns", "topics", "v5", "version"),
+        *("sent", "session", "since_ns", "slot", "topics", "v5", "version"),
     )
 
     def __init__(self, broker: Broker) -> None:
@@ -103,6 +103,8 @@ class Connection(asyncio.Protocol):
         self.keepalive_s = 0
         self.quota: ConnectionQuota | None = None
         self.heard = 0.0
+        #: When it is looked at next (gateway.vigil).
+        self.slot = 0
         self.topics: dict[bytes, str] = {}
         #: What the client takes: packets of this size, and so many topic aliases.
         self.outgoing_bytes_max = 2**32

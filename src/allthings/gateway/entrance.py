@@ -11,6 +11,7 @@ from allthings.gateway.admission import Admission, Refusal
 from allthings.gateway.attempts import SharedAttempts
 from allthings.gateway.messages import forwarded
 from allthings.gateway.sessions import NEVER_S
+from allthings.gateway.vigil import Vigil
 from allthings.mqtt.packets import Connect, Publish, Will
 from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.reasons import ReasonCode
@@ -29,6 +30,7 @@ class Entrance:
     def __init__(self, broker: Broker, now_ns: Callable[[], int]) -> None:
         self._broker = broker
         self._now_ns = now_ns
+        self._vigil = Vigil(broker.deadlines, self._due)
         self.attempts = SharedAttempts()
         self.admission = Admission(broker.credentials, self.attempts, now_ns, self._decided)
         #: The longest keep-alive, and that of who has none, so that a dead peer is noticed (MQTT 5 section 3.2.2.3.14).
@@ -36,8 +38,11 @@ class Entrance:
 
     def expect(self, connection: Connection) -> None:
         """A socket was accepted: its CONNECT must come soon."""
-        due = connection.heard + settings.CONNECT_WITHIN_S
-        self._broker.deadlines.at(due, partial(self._connect_due, connection))
+        self._vigil.look(connection, connection.heard + settings.CONNECT_WITHIN_S)
+
+    def forget(self, connection: Connection) -> None:
+        """Nothing is expected of it any more."""
+        self._vigil.forget(connection)
 
     def look_at_certificates(self, server: ServerCertificate) -> None:
         """Turn out whose certificate is not good any more, whichever gateway shook hands with it."""
@@ -52,17 +57,15 @@ class Entrance:
                 broker.audit.refused(connection, "disconnected", "connection", why, who=connection.certificate_name)
                 connection.refuse(ReasonCode.NOT_AUTHORIZED, why)
 
-    def _connect_due(self, connection: Connection) -> None:
-        broker = self._broker
-        if connection not in broker.connections:
-            return
+    def _due(self, connection: Connection) -> None:
+        """Its CONNECT should be here, or something else of it, by now."""
         if not connection.client:
             connection.abort()
         elif connection.checking:
             # Its session is not on disk yet, which is not its fault.
-            broker.deadlines.at(broker.time() + settings.CONNECT_WITHIN_S, partial(self._connect_due, connection))
-        elif not _within_connect(connection.keepalive_s):
-            self._watch(connection)
+            self._vigil.look(connection, self._broker.time() + settings.CONNECT_WITHIN_S)
+        else:
+            self._keepalive_due(connection)
 
     def _decided(self, connection: Connection, packet: Connect, found: Principal | Refusal) -> None:
         broker = self._broker
@@ -161,17 +164,14 @@ class Entrance:
     def _watch(self, connection: Connection) -> None:
         """Close the connection when nothing is heard for one and a half times its keep-alive [MQTT-3.1.2-22]."""
         if connection.keepalive_s:
-            due = connection.heard + 1.5 * connection.keepalive_s
-            self._broker.deadlines.at(due, partial(self._keepalive_due, connection))
+            self._vigil.look(connection, connection.heard + 1.5 * connection.keepalive_s)
 
     def _keepalive_due(self, connection: Connection) -> None:
         broker = self._broker
-        if connection not in broker.connections:
-            return
         if broker.holding:
             # Its bytes may wait in the socket because we do not read.
             connection.heard = broker.time()
-        if connection.heard + 1.5 * connection.keepalive_s <= broker.time():
+        if connection.keepalive_s and connection.heard + 1.5 * connection.keepalive_s <= broker.time():
             connection.refuse(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing heard for {1.5 * connection.keepalive_s:g} s")
         else:
             self._watch(connection)
