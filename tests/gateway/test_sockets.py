@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -115,3 +117,33 @@ async def test_a_reset_connection_is_lost(pair: Pair) -> None:
     writer.transport.abort()
     await recorder.until(lambda: "lost" in recorder.events)
     assert recorder.transport.is_closing()
+
+
+async def test_what_a_connection_had_is_free_as_it_ends() -> None:
+    """Without the garbage collector, which would do it when the next ones come."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    poller = Poller(asyncio.get_running_loop())
+    made: list[weakref.ref[Recorder]] = []
+
+    def recorder() -> Recorder:
+        one = Recorder()
+        made.append(weakref.ref(one))
+        return one
+
+    gc.disable()
+    try:
+        poller.listen(listener, recorder)
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        async with asyncio.timeout(20):
+            while not made:
+                await asyncio.sleep(0.01)
+            assert made[0]() is not None
+            writer.close()
+            while made[0]() is not None:
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+        poller.stop_listening(listener)
+        poller.close()
+        listener.close()

@@ -95,6 +95,8 @@ class Broker:
             self._trouble,
             self._divide if shard.count > 1 else None,
         )
+        #: Bound once for all connections (gateway.connection).
+        self.add_one = self.collector.add_one
         if shard.count > 1:
             self.shares = Shares(shard, self.routing)
         self.refill = Refill(log)

@@ -70,8 +70,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         *("_add_one", "_aliases_in", "_aliases_out", "_arrived", "_broker", "_chunks", "_needed", "_out"),
-        *("_packet_bytes_max", "_peer", "_plain", "_problem_information", "_runs", "_state", "_time", "_transport"),
-        *("_unacknowledged", "_unread", "_write", "_write_paused", "aliases_max", "certificate"),
+        *("_packet_bytes_max", "_peer", "_plain", "_problem_information", "_state", "_time", "_transport"),
+        *("_unacknowledged", "_unread", "_waits", "_write", "_write_paused", "aliases_max", "certificate"),
         *("client", "dropped", "heard", "keepalive_s", "outgoing_bytes_max", "principal", "quota", "received"),
         *("sent", "session", "since_ns", "slot", "topics", "v5", "version"),
     )
@@ -79,17 +79,18 @@ class Connection(asyncio.Protocol):
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._time = broker.time
-        self._add_one = broker.collector.add_one
+        self._add_one = broker.add_one
         self._transport: Any = None
         self._write: Callable[[bytes], None]
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes] | None = None
         self._arrived = 0
         self._needed = 0
         self._packet_bytes_max = settings.CONNECT_BYTES_MAX
-        self._runs: list[Run] = []
         #: Only while nothing stands between the last byte and the next packet.
         self._plain: _Plain | None = None
         self._state = "new"
+        #: Whether what comes behind CONNECT is left in the socket for now.
+        self._waits = False
         self._write_paused = False
         self._unread = False
         self._problem_information = True
@@ -109,9 +110,9 @@ class Connection(asyncio.Protocol):
         #: What the client takes: packets of this size, and so many topic aliases.
         self.outgoing_bytes_max = 2**32
         self.aliases_max = 0
-        self._aliases_out: dict[bytes, int] = {}
-        self._aliases_in: dict[int, str] = {}
-        self._out: list[bytes] = []
+        self._aliases_out: dict[bytes, int] | None = None
+        self._aliases_in: dict[int, str] | None = None
+        self._out: list[bytes] | None = None
         self._unacknowledged = 0
         self.dropped = 0
         self.received = 0
@@ -200,12 +201,13 @@ class Connection(asyncio.Protocol):
         if self.quota is not None and self.quota.takes(data):
             return
         if self._chunks or self._state == "checking":
+            if self._chunks is None:
+                self._chunks = []
             self._chunks.append(data)
             self._arrived += len(data)
             if self._arrived < self._needed or self._state == "checking":
                 return
-            data = b"".join(self._chunks)
-            self._chunks.clear()
+            data, self._chunks = b"".join(self._chunks), None
         try:
             self._take(data)
         except UnsupportedVersionError as error:
@@ -218,11 +220,13 @@ class Connection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         position, available = 0, len(data)
+        runs: list[Run] = []
         while position < available and self._state in ("up", "new"):
             if self._state == "up":
-                position = scan(data, position, self.v5, self._runs)
-                if self._runs:
-                    self._take_runs()
+                position = scan(data, position, self.v5, runs)
+                if runs:
+                    self._take_runs(runs)
+                    runs = []
                     continue
             if self._state == "new" and data[position] != _CONNECT:
                 # Not after all of it: what is no MQTT at all may never send that.
@@ -247,8 +251,9 @@ class Connection(asyncio.Protocol):
                 return
             packet = decode(head.first, data[head.start : head.end], self.version, Sender.CLIENT)
             if (
-                isinstance(packet, Connect)
-                and self._state == "new"
+                self._state == "new"
+                and self._broker.handover is not None
+                and isinstance(packet, Connect)
                 and self._broker.given_away(self, packet.client_id, data[position:])
             ):
                 return
@@ -264,8 +269,7 @@ class Connection(asyncio.Protocol):
         self._arrived = len(rest)
         self._needed = end - position
 
-    def _take_runs(self) -> None:
-        runs, self._runs = self._runs, []
+    def _take_runs(self, runs: list[Run]) -> None:
         for run in runs:
             topic = self.topics.get(run.topic)
             if topic is None:
@@ -336,6 +340,7 @@ class Connection(asyncio.Protocol):
         self._broker.entrance.admission.add(self, packet)
         if self._state == "checking":
             # Not decided at once: what comes behind CONNECT waits in the socket.
+            self._waits = True
             self._transport.pause_reading()
 
     def accepted(self, packet: Connect, session: Session, answer: Properties, session_present: bool) -> None:
@@ -353,11 +358,13 @@ class Connection(asyncio.Protocol):
         self.push(connack)
 
     def go_on(self) -> None:
-        """Read on, with what came behind CONNECT first."""
+        """Read on, with what came behind CONNECT first, if that had to wait."""
+        if not self._waits:
+            return
+        self._waits = False
         self._transport.resume_reading()
         if self._chunks:
-            rest = b"".join(self._chunks)
-            self._chunks.clear()
+            rest, self._chunks = b"".join(self._chunks), None
             try:
                 self._take(rest)
             except MqttError as error:
@@ -384,6 +391,8 @@ class Connection(asyncio.Protocol):
                 "MQTT-3.3.2-9",
                 ReasonCode.TOPIC_ALIAS_INVALID,
             )
+        if self._aliases_in is None:
+            self._aliases_in = {}
         if packet.topic:
             self._aliases_in[alias] = packet.topic
             return packet
@@ -420,14 +429,16 @@ class Connection(asyncio.Protocol):
         """Write it at the end of this turn of the loop, together with what else there is."""
         if not data or self._state == "closed":
             return
-        if not self._out:
+        if self._out:
+            self._out.append(data)
+        else:
+            self._out = [data]
             self._broker.pushed(self)
-        self._out.append(data)
 
     def flush(self) -> None:
         """Write now what was pushed."""
         if self._out:
-            out, self._out = self._out, []
+            out, self._out = self._out, None
             if self._state != "closed":
                 self._transport.write(b"".join(out) if len(out) > 1 else out[0])
 
@@ -467,6 +478,8 @@ class Connection(asyncio.Protocol):
             return b""
         if not self.aliases_max:
             return data
+        if self._aliases_out is None:
+            self._aliases_out = {}
         alias = self._aliases_out.get(topic)
         if alias is not None:
             topic = b""

@@ -159,7 +159,8 @@ class Entrance:
             return
         broker.sessions.attach(session, connection, asked.receive_maximum or 65535)
         connection.go_on()
-        connection.hold_reading(broker.holding)
+        if broker.holding:
+            connection.hold_reading(True)
 
     def _watch(self, connection: Connection) -> None:
         """Close the connection when nothing is heard for one and a half times its keep-alive [MQTT-3.1.2-22]."""

@@ -42,8 +42,8 @@ class Session:
 
     __slots__ = (
         *("_sessions", "client", "connection", "delivered", "dirty", "dropped", "ended", "expired", "expiry_s"),
-        *("filters", "inbox", "keeper", "left_ns", "noted", "outbox", "owner", "queue", "refilling", "seen"),
-        *("too_large", "will"),
+        *("filters", "inbox", "keeper", "left_ns", "noted", "outbox", "owner", "refilling", "seen"),
+        *("_queue", "too_large", "will"),
     )
 
     def __init__(self, client: str, owner: str, expiry_s: int, sessions: Sessions) -> None:
@@ -73,7 +73,7 @@ class Session:
         self.seen = (0, 0)
         self.keeper = ""
         self._sessions = sessions
-        self.queue = Queue()
+        self._queue: Queue | None = None
         self.refilling = False
 
     @property
@@ -82,8 +82,15 @@ class Session:
         return self.expiry_s > 0
 
     @property
+    def queue(self) -> Queue:
+        """What waits for the client. It is made when it is asked for: of most clients nothing ever waits."""
+        if self._queue is None:
+            self._queue = Queue()
+        return self._queue
+
+    @property
     def queued(self) -> int:
-        return len(self.queue)
+        return 0 if self._queue is None else len(self._queue)
 
     # Messages to the client
 
@@ -96,7 +103,7 @@ class Session:
         direct = 0
         if (
             connection is not None
-            and not self.queue
+            and not self._queue
             and not connection.congested
             and (qos == 1 or not self.claims(share))
         ):
@@ -130,6 +137,8 @@ class Session:
         Not what may have arrived and must not be sent twice.
         """
         flights = self.outbox.flights.values()
+        if not flights and not self._queue:
+            return {}
         return self.queue.shared([flight.item for flight in flights if flight.item is not None and flight.qos == 1])
 
     def give_away(self, positions: list[int], share: str) -> None:
@@ -210,11 +219,14 @@ class Session:
         while again := self.outbox.again():
             for packet_id, flight in again:
                 self._send_again(packet_id, flight)
+        queue = self._queue
+        if not queue:
+            return
         # What is larger than the client takes makes room for the next one at once.
-        while self.queue.waiting and (due := self._due(self.connection)):
+        while queue.waiting and (due := self._due(self.connection)):
             self.dirty = True
             self._send(due)
-        if self.queue.spilled and len(self.queue.waiting) < settings.SESSION_MEMORY_MESSAGES_MAX // 2:
+        if queue.spilled and len(queue.waiting) < settings.SESSION_MEMORY_MESSAGES_MAX // 2:
             self._sessions.refill(self)
 
     def _due(self, connection: Connection) -> list[Delivery]:
@@ -261,7 +273,7 @@ class Session:
                 out.append(self._publish(packet_id, flight.item, dup=False))
         if out and self.connection is not None:
             self.connection.push(b"".join(out))
-        if self.queue.waiting and self.outbox.room > 0:
+        if self._queue and self.outbox.room > 0:
             self.pump()
 
     def _send_again(self, packet_id: int, flight: Flight[Delivery]) -> None:
@@ -295,7 +307,7 @@ class Session:
         """PUBACK. This and what follows raise ProtocolError for an answer to another kind of message."""
         if self.outbox.acknowledged(packet_id):
             self.dirty = True
-            if self.queue or not self.outbox.room:
+            if self._queue or not self.outbox.room:
                 self.pump()
         elif packet_id in self.outbox.flights:
             raise _unexpected("PUBACK", packet_id)

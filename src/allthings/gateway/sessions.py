@@ -119,7 +119,7 @@ class Sessions:
         session.connection = connection
         session.left_ns = 0
         session.dirty = True
-        something = bool(session.outbox.flights or session.queue)
+        something = bool(session.outbox.flights or session.queued)
         if something:
             session.withdraw()
         session.outbox.connect(min(window, settings.IN_FLIGHT_MAX))

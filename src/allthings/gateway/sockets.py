@@ -175,7 +175,7 @@ class SocketTransport:
         #: Where the client is, and what its certificate says; a PROXY header may tell better (gateway.proxy).
         self.peer = peer
         self.certificate = NO_CERTIFICATE
-        self._waiting: list[bytes | memoryview] = []
+        self._waiting: list[bytes | memoryview] | None = None
         self._buffered = 0
         self._reading = True
         self._closing = False
@@ -229,7 +229,7 @@ class SocketTransport:
                 return
             if sent == len(data):
                 return
-            self._waiting.append(memoryview(data)[sent:])
+            self._waiting = [memoryview(data)[sent:]]
             self._buffered = len(data) - sent
             self._watch()
         if self._buffered > HIGH_WATER_BYTES and not self._pausing:
@@ -238,7 +238,7 @@ class SocketTransport:
 
     def flush(self) -> None:
         """The kernel takes more."""
-        data = b"".join(self._waiting)
+        data = b"".join(self._waiting or ())
         try:
             sent = self.socket.send(data)
         except (BlockingIOError, InterruptedError):
@@ -246,7 +246,7 @@ class SocketTransport:
         except OSError as error:
             self.lost(error)
             return
-        self._waiting = [memoryview(data)[sent:]] if sent < len(data) else []
+        self._waiting = [memoryview(data)[sent:]] if sent < len(data) else None
         self._buffered = len(data) - sent
         if self._pausing and self._buffered < LOW_WATER_BYTES:
             self._pausing = False
@@ -295,7 +295,7 @@ class SocketTransport:
         if self._closing or self._lost:
             return
         self._closing = self._gently = self._reading = True
-        self.received = _drop
+        self.received = drop
         if self._waiting:
             self._watch()
         else:
@@ -323,11 +323,18 @@ class SocketTransport:
         if self._lost:
             return
         self._lost = True
-        self._waiting.clear()
+        self._waiting = None
         self._poller.forget(self.socket.fileno())
         self.socket.close()
-        self.protocol.connection_lost(error)
+        protocol = self.protocol
+        # Nothing points in a circle now: what many connections had is free as they end, not when the next ones come.
+        self.protocol, self.received = NOBODY, drop
+        protocol.connection_lost(error)
 
 
-def _drop(data: bytes) -> None:
+#: Whom a transport tells that is told nothing any more.
+NOBODY: Final = asyncio.Protocol()
+
+
+def drop(data: bytes) -> None:
     """What comes on a connection that is being closed."""

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from allthings.gateway import settings
 from allthings.gateway.certificates import NO_CERTIFICATE, ServerCertificate, client_certificate
+from allthings.gateway.sockets import NOBODY, drop
 
 _LOGGER = logging.getLogger(__name__)
 #: The largest plain text of a record (RFC 8446 section 5.1).
@@ -172,7 +173,10 @@ class TlsTransport(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._up:
-            self._inner.connection_lost(exc)
+            inner = self._inner
+            # As in gateway.sockets: no circle is left.
+            self._inner, self._received = NOBODY, drop
+            inner.connection_lost(exc)
         else:
             self._handshakes.end(self)
 

@@ -53,7 +53,7 @@ class Outbox(Generic[T]):
         self._bytes_max = bytes_max
         self._bytes = 0
         # Identifiers of earlier connections that still have to go out on this one, the last one first.
-        self._again: list[int] = []
+        self._again: list[int] | None = None
         self._next = 1
 
     @property
@@ -69,11 +69,11 @@ class Outbox(Generic[T]):
     def connect(self, window: int) -> None:
         """A connection is there. What is in flight goes out again first: see `again`."""
         self.window = window
-        self._again = list(reversed(self.flights))
+        self._again = list(reversed(self.flights)) if self.flights else None
 
     def disconnect(self) -> None:
         self.window = 0
-        self._again.clear()
+        self._again = None
 
     def again(self) -> list[tuple[int, Flight[T]]]:
         """What has to be sent again, in order, as far as the window allows [MQTT-4.4.0-1] [MQTT-4.6.0-1].
