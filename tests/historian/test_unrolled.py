@@ -69,12 +69,12 @@ def test_late_readings_are_looked_for(history: History) -> None:
     assert history.history(query)[0].table.column("count").to_pylist() == [1, 1]
 
 
-@pytest.mark.parametrize("rolled_up", [False, True])
-def test_after_a_start_it_knows_what_was_left(tmp_path: Path, rolled_up: bool) -> None:
+@pytest.mark.parametrize(("rolled_up", "last"), [(True, T0), (False, T0 + 59 * MINUTE), (False, T0 + 61 * MINUTE)])
+def test_after_a_start_it_knows_what_was_left(tmp_path: Path, rolled_up: bool, last: int) -> None:
     dsn = f"chdb://{tmp_path / 'history'}"
     first = History(dsn)
     first.open()
-    first.insert([decoded(1, [("t", "p", T0, 1.0)])])
+    first.insert([decoded(1, [("t", "p", T0, 1.0), ("t", "p", last, 2.0)])])
     if rolled_up:
         first.rollup(end_of(1))
     first.close()
@@ -84,8 +84,13 @@ def test_after_a_start_it_knows_what_was_left(tmp_path: Path, rolled_up: bool) -
         if rolled_up:
             assert of(second).dirty(None, None) == CLEAN
         else:
-            assert of(second).dirty(None, None) is None
-            assert of(second).dirty(T0 + S, None) == CLEAN
+            known = of(second).dirty(None, None)
+            if last - T0 <= HOUR:
+                assert known is not None
+                assert known[MINUTES] == [(T0, last + MINUTE)]
+            else:
+                assert known is None
+            assert of(second).dirty(T0 + DAY, None) == CLEAN
             second.rollup(end_of(1))
             assert of(second).dirty(None, None) == CLEAN
     finally:

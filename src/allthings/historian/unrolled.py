@@ -50,9 +50,13 @@ class Unrolled:
             "WHERE position > {reached:UInt64}",
             {"reached": min(reached.values())},
         )
+        # What a stop left is in most cases of the last minutes; else it is taken for late.
+        stretch = first, last + 1
+        short = last - first <= settings.NS_PER_HOUR
+        left = _Insert(position, stretch if short else None, None if short else stretch)
         with self._lock:
             self._reached = reached
-            self._inserts = deque([_Insert(position, None, (first, last + 1))] if position else [])
+            self._inserts = deque([left] if position else [])
 
     def insert(self, readings: Sequence[pa.RecordBatch]) -> None:
         """These readings are about to be inserted; whether that succeeds does not matter."""
