@@ -36,7 +36,7 @@ BLOCKS_UNDER_WAY_MAX: Final = 2
 #: A block smaller than this goes at once after a quiet moment, else no sooner than this after the one before it: a
 #: block costs the log, the historian and the twin the same whether it holds one message or a hundred.
 SMALL_BLOCK_MESSAGES: Final = 128
-SMALL_BLOCK_EVERY_S: Final = 0.006
+SMALL_BLOCK_EVERY_S: Final = 0.008
 #: What may wait for the log before reading from devices stops, and when it goes on.
 WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
 WAITING_MESSAGES_MAX: Final = 400_000
