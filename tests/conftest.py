@@ -14,6 +14,7 @@ from tests.servers import NatsServer
 _PLATFORM = "platform"
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts the whole platform takes longest, so it begins at once. What opens an embedded history in this
     process comes behind it: each opening keeps some file descriptors, and paho's select() ends at number 1023."""

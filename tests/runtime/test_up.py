@@ -52,6 +52,8 @@ def refusal(*arguments: str) -> str:
 
 def test_ready_means_that_everything_answers_and_sigterm_stops_it_cleanly(tmp_path: Path) -> None:
     with Platform(tmp_path) as platform:
+        # Nobody asked the registry before it was there.
+        assert [line for line in platform.output if "waiting for the registry" in line] == []
         publish(platform, "tank", 1)
         assert httpx.get(f"{platform.http}/api/history", params={"thing": "tank"}).status_code in (200, 404)
         assert httpx.get(platform.http + "/").status_code == 200

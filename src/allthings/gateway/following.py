@@ -43,7 +43,7 @@ class Following:
         """
         loop = asyncio.get_running_loop()
         told_at = loop.time() + settings.MIGRATION_S
-        while not stop.is_set() and not (await self._migrated() and await self.look()):
+        while not stop.is_set() and not await self.look():
             if loop.time() > told_at:
                 _LOGGER.info("waiting for the platform to bring the registry up to date")
                 told_at = float("inf")
@@ -64,6 +64,8 @@ class Following:
 
     async def look(self) -> bool:
         """Take over what has changed. False when the registry does not answer; then everything stays as it was."""
+        if self._versions == _NONE and not await self._migrated():
+            return False
         try:
             versions = await asyncio.to_thread(self._registry.versions)
             if versions.access != self._versions.access:
