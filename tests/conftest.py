@@ -6,27 +6,35 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from allthings.log.stream import Log
 from tests.servers import NatsServer
 
-#: With two workers one takes all of these, one after the other, and the other one the rest, file by file.
-_PLATFORM = "platform"
+#: Folders of what starts the whole platform, which takes longest, and of what opens an embedded history in the test's
+#: own process. Each opening keeps some file descriptors, and paho's select() ends at number 1023: so those come last.
+_PLATFORM = ("cli", "console", "runtime", "scenes", "soak")
+_HISTORY = ("historian", "web")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts the whole platform takes longest, so it begins at once. What opens an embedded history in this
-    process comes behind it: each opening keeps some file descriptors, and paho's select() ends at number 1023."""
-    items.sort(key=_place)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(str(item.path) if _place(item) == 2 else _PLATFORM))
+    items.sort(key=lambda item: _place(item.nodeid))
 
 
-def _place(item: pytest.Item) -> int:
-    if item.get_closest_marker("system") or item.get_closest_marker("browser"):
-        return 0
-    return 1 if "historian" in item.path.parts or "web" in item.path.parts else 2
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """With two workers one takes the whole platform and the history, and the other one the rest, file by file."""
+    return _Scheduling(config, log)
+
+
+class _Scheduling(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return "the platform" if _place(nodeid) else nodeid.split("::", 1)[0]
+
+
+def _place(nodeid: str) -> int:
+    folder = nodeid.split("/")[1]
+    return 1 if folder in _PLATFORM else 2 if folder in _HISTORY else 0
 
 
 @pytest.fixture(scope="session")
