@@ -81,8 +81,8 @@ class History:
     def rollup(self, position: int, *, upper: bool = True, rest: Callable[[float], float] = at_once) -> RollupReport:
         """Bring minutes and, with `upper`, hours and days up to a log position.
 
-        All readings up to it must have been inserted. Answers are exact without; this makes them fast. After each part
-        that took some seconds it rests for `rest` of them.
+        All readings up to it must have been inserted. Answers are exact without; this makes them fast. `rest` says for
+        how many seconds to rest after a part that took so many.
         """
         with self._working:
             return self._rollups.bring_up(position, floors=self._floors, upper=upper, rest=rest)

@@ -20,7 +20,7 @@ HANDLE_WAIT_S: Final = 30.0
 #: Threads of the embedded engine that merge parts begin with this name; and how far they stand back (nice(2)).
 MERGE_THREADS: Final = "MergeMutate"
 MERGE_NICENESS: Final = 10
-#: What has so many threads at once for a statement as all handles and merges together can have.
+#: More threads than all handles and merges have at once, and what makes so many.
 POOL_THREADS: Final = 48
 POOL_FILLED: Final = f"FROM numbers_mt({POOL_THREADS}) SETTINGS max_threads = {POOL_THREADS}, max_block_size = 1"
 

@@ -84,7 +84,7 @@ class Unrolled:
                 self._inserts.popleft()
 
     def dirty(self, start_ns: int | None, end_ns: int | None) -> Dirty | None:
-        """The dirty stretches of a span, of whatever series; None when readings in it are late, or too many wait."""
+        """The dirty stretches of a span, of whatever series; None when some in it are late."""
         start = ALWAYS[0] if start_ns is None else start_ns
         end = ALWAYS[1] if end_ns is None else end_ns
         with self._lock:
