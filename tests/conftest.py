@@ -12,9 +12,10 @@ from xdist.scheduler import LoadScopeScheduling
 from allthings.log.stream import Log
 from tests.servers import NatsServer
 
-#: Folders of what starts the whole platform, which takes longest, and of what opens an embedded history in the test's
-#: own process. Each opening keeps some file descriptors, and paho's select() ends at number 1023: so those come last.
+#: Folders of what starts the whole platform, which takes longest: so those come first.
 _PLATFORM = ("cli", "console", "runtime", "scenes", "soak")
+#: Folders of what opens an embedded history in the test's own process. Each opening keeps some file descriptors, and
+#: paho's select() ends at number 1023: so those come last, whichever worker has time for them.
 _HISTORY = ("historian", "web")
 
 
@@ -23,18 +24,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """With two workers one takes the whole platform and the history, and the other one the rest, file by file."""
+    """One worker begins with the whole platform; the others take the rest file by file, in the order from above."""
+    config.option.loadscopereorder = False
     return _Scheduling(config, log)
 
 
 class _Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        return "the platform" if _place(nodeid) else nodeid.split("::", 1)[0]
+        file = nodeid.split("::", 1)[0]
+        return "the platform" if file.split("/")[1] in _PLATFORM else file
 
 
 def _place(nodeid: str) -> int:
     folder = nodeid.split("/")[1]
-    return 1 if folder in _PLATFORM else 2 if folder in _HISTORY else 0
+    return 0 if folder in _PLATFORM else 2 if folder in _HISTORY else 1
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+from typing import NoReturn
 
 import pytest
+from nats.aio.transport import TcpTransport
 
+from allthings.log import settings
 from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import Log
@@ -144,6 +148,26 @@ async def test_appends_and_reads_outlive_a_killed_server(own_nats_server: NatsSe
 async def test_no_server_is_a_clear_error() -> None:
     with pytest.raises(LogUnavailableError, match="no NATS server answers"):
         await Log.connect("nats://127.0.0.1:1")
+
+
+async def test_connecting_ends_in_time_also_when_a_refusal_hides_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio.wait_for gives the refusal and not the cancellation when both come in the same moment."""
+
+    async def refused(*_: object, **__: object) -> NoReturn:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(TcpTransport, "connect", refused)
+    monkeypatch.setattr(settings, "CONNECT_WITHIN_S", 0.1)
+    connecting = asyncio.create_task(Log.connect("nats://127.0.0.1:1"))
+    done, _ = await asyncio.wait({connecting}, timeout=5)
+    while not connecting.done():
+        connecting.cancel()
+        await asyncio.sleep(0)
+    assert done
+    with pytest.raises(LogUnavailableError, match="no NATS server answers"):
+        await connecting
 
 
 async def test_a_block_is_never_stored_before_the_one_it_is_behind(own_nats_server: NatsServer) -> None:

@@ -22,3 +22,13 @@ async def heeding(call: Awaitable[T]) -> T:
     if task and task.cancelling() > before:
         raise asyncio.CancelledError
     return answer
+
+
+def heed() -> None:
+    """Raise CancelledError where the running task was cancelled and something below it caught that.
+
+    For callbacks that nats-py awaits inside a loop of its own, which otherwise would never end.
+    """
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError

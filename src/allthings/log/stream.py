@@ -26,7 +26,7 @@ from allthings.log import block, settings
 from allthings.log.appender import IDENTITY, Appender, publish
 from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
-from allthings.log.heeding import heeding
+from allthings.log.heeding import heed, heeding
 from allthings.log.reader import Reader
 from allthings.log.table import Table
 
@@ -81,21 +81,24 @@ class Log:
 
         async def quiet(_error: Exception) -> None:
             """Errors of the connection reach callers through their calls; nats-py would print them."""
+            heed()  # It connects in a loop of its own, where this is the only place that it calls.
 
         try:
             connection = nats.NATS()
             async with asyncio.timeout(settings.CONNECT_WITHIN_S):
-                await connection.connect(
-                    url,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.1,
-                    connect_timeout=3,
-                    ping_interval=5,
-                    max_outstanding_pings=2,
-                    pending_size=2 * settings.BLOCK_BYTES_MAX,
-                    reconnected_cb=reconnected,
-                    error_cb=quiet,
-                    allow_reconnect=True,
+                await heeding(
+                    connection.connect(
+                        url,
+                        max_reconnect_attempts=-1,
+                        reconnect_time_wait=0.1,
+                        connect_timeout=3,
+                        ping_interval=5,
+                        max_outstanding_pings=2,
+                        pending_size=2 * settings.BLOCK_BYTES_MAX,
+                        reconnected_cb=reconnected,
+                        error_cb=quiet,
+                        allow_reconnect=True,
+                    )
                 )
         except (nats.errors.Error, OSError, TimeoutError) as error:
             raise LogUnavailableError(f"no NATS server answers at {_shown(url)}: {error!r}") from error
