@@ -108,14 +108,19 @@ class _Gathering:
 
     def _batch(self) -> pa.RecordBatch:
         """The messages as a record batch; message n was received at `first_ns` + n."""
-        topics, names, kinds, _, counts, _ = zip(*self.runs, strict=True) if self.runs else [()] * 6
-        clients = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        client_of = np.fromiter(map(clients.__getitem__, names), np.int32, len(names))
+        topics, names, kinds, properties, counts, _ = zip(*self.runs, strict=True) if self.runs else [()] * 6
+        clients = dict.fromkeys(names)
+        if len(clients) == len(names):
+            # Devices that wait for their acknowledgement are in a block once each.
+            client_of = np.arange(len(names), dtype=np.int32)
+        else:
+            numbers = dict(zip(clients, range(len(clients)), strict=True))
+            client_of = np.fromiter(map(numbers.__getitem__, names), np.int32, len(names))
         flags = np.array(kinds, np.uint8)
         if self.messages > len(self.runs):
             client_of, flags = np.repeat(client_of, counts), np.repeat(flags, counts)
             topics = tuple(topic for topic, count in zip(topics, counts, strict=True) for _ in range(count))
-        client_column = pa.DictionaryArray.from_arrays(client_of, pa.array(list(clients)))
+        client_column = pa.DictionaryArray.from_arrays(client_of, pa.array(list(clients), pa.string()))
         received = pa.array(np.arange(self.first_ns, self.first_ns + self.messages)).view(
             block.MESSAGES.field("received").type
         )
@@ -127,14 +132,12 @@ class _Gathering:
                 pa.array(self.payloads, pa.binary()),
                 client_column,
                 pa.array(flags),
-                self._properties(),
+                self._properties() if any(properties) else pa.nulls(self.messages, pa.binary()),
             ],
             schema=block.MESSAGES,
         )
 
     def _properties(self) -> pa.Array:
-        if not any(run.properties for run in self.runs):
-            return pa.nulls(self.messages, pa.binary())
         values: list[bytes | None] = []
         for run in self.runs:
             values.extend([run.properties] * run.messages)

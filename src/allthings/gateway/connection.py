@@ -55,10 +55,9 @@ _ACCEPTED: Final = tuple(encode(Connack(session_present=present), V3) for presen
 
 
 class _Plain(NamedTuple):
-    """Where the parts of a PUBLISH stand that is like the last one: same flags, same topic, short."""
+    """Where the parts of a short PUBLISH stand that is like one before it: same flags, same topic."""
 
     first: int
-    topic_bytes: bytes
     identifier_at: int
     payload_at: int
     qos: int
@@ -70,7 +69,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         *("_add_one", "_aliases_in", "_aliases_out", "_arrived", "_broker", "_chunks", "_needed", "_out"),
-        *("_packet_bytes_max", "_peer", "_plain", "_problem_information", "_state", "_time", "_transport"),
+        *("_packet_bytes_max", "_peer", "_plains", "_problem_information", "_state", "_time", "_transport"),
         *("_unacknowledged", "_unread", "_waits", "_write", "_write_paused", "aliases_max", "certificate"),
         *("client", "dropped", "heard", "keepalive_s", "outgoing_bytes_max", "principal", "quota", "received"),
         *("sent", "session", "since_ns", "slot", "topics", "v5", "version"),
@@ -86,8 +85,8 @@ class Connection(asyncio.Protocol):
         self._arrived = 0
         self._needed = 0
         self._packet_bytes_max = settings.CONNECT_BYTES_MAX
-        #: Only while nothing stands between the last byte and the next packet.
-        self._plain: _Plain | None = None
+        #: By topic, as it stands in the packet with its length.
+        self._plains: dict[bytes, _Plain] | None = None
         self._state = "new"
         #: Whether what comes behind CONNECT is left in the socket for now.
         self._waits = False
@@ -134,7 +133,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = "closed"
-        self._plain = None
+        self._plains = None
         self._broker.closed(self)
 
     def pause_writing(self) -> None:
@@ -168,28 +167,32 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        self.heard = self._time()
-        plain = self._plain
-        if plain is not None and not self._write_paused and self.quota is None:
-            # One whole PUBLISH like the one before it: what a device that waits for each PUBACK sends.
-            first, topic_bytes, identifier_at, at, qos, run = plain
-            size = len(data)
-            if (
-                at <= size < 0x82
-                and data[1] == size - 2
-                and data[0] == first
-                and data.startswith(topic_bytes, 2)
-                and not (self.v5 and data[at - 1])
-            ):
+        time, plains = self._time, self._plains
+        self.heard = time()
+        size = len(data)
+        if (
+            plains
+            and 4 < size < 0x82
+            and data[1] == size - 2
+            and (plain := plains.get(data[2 : 4 + data[3]]))
+            and not self._chunks
+            and not self._write_paused
+            and self.quota is None
+        ):
+            # One whole PUBLISH like one before it: what a device that waits for each PUBACK sends, and who speaks for
+            # many things.
+            first, identifier_at, at, qos, run = plain
+            if at <= size and data[0] == first and not (self.v5 and data[at - 1]):
+                add_one = self._add_one
                 if not qos:
                     self.received += 1
-                    self._add_one(run, data[at:], self, b"", size)
+                    add_one(run, data[at:], self, b"", size)
                     return
                 identifier = data[identifier_at : identifier_at + 2]
                 if identifier != b"\0\0" and self._unacknowledged < settings.RECEIVE_MAXIMUM:
                     self._unacknowledged += 1
                     self.received += 1
-                    self._add_one(run, data[at:], self, b"\x40\x02" + identifier, size)
+                    add_one(run, data[at:], self, b"\x40\x02" + identifier, size)
                     return
         self._received(data)
 
@@ -263,7 +266,6 @@ class Connection(asyncio.Protocol):
             self._keep(data, position, 0)
 
     def _keep(self, data: bytes, position: int, end: int) -> None:
-        self._plain = None
         rest = data[position:]
         self._chunks = [rest]
         self._arrived = len(rest)
@@ -285,14 +287,16 @@ class Connection(asyncio.Protocol):
             flags = run.first >> 1 & 3 | (run.first & 1) << 2
             self._broker.collector.add_run(topic, run.payloads, flags, self, run.identifiers)
         if len(runs) == 1 and len(run.payloads) == 1 and topic is not None and run.topic in self.topics:
-            self._plain = self._like(run, topic, flags)
+            self._remember(run, topic, flags)
 
-    def _like(self, run: Run, topic: str, flags: int) -> _Plain:
+    def _remember(self, run: Run, topic: str, flags: int) -> None:
         topic_bytes = len(run.topic).to_bytes(2) + run.topic
         identifier_at = 2 + len(topic_bytes)
         payload_at = identifier_at + (2 if flags & 3 else 0) + (1 if self.v5 else 0)
         one = collector.Run(topic, self.client, flags, None, 1, self)
-        return _Plain(run.first, topic_bytes, identifier_at, payload_at, flags & 3, one)
+        if self._plains is None or len(self._plains) >= settings.TOPICS_REMEMBERED:
+            self._plains = {}
+        self._plains[topic_bytes] = _Plain(run.first, identifier_at, payload_at, flags & 3, one)
 
     # Packets
 
@@ -411,7 +415,8 @@ class Connection(asyncio.Protocol):
         if self._out:
             self._out.append(pubacks)
         else:
-            self._write(pubacks)
+            write = self._write
+            write(pubacks)
 
     def send(self, packet: Packet) -> None:
         """Answer. An answer that is larger than the client takes ends the connection instead [MQTT-3.1.2-24]."""
@@ -518,7 +523,7 @@ class Connection(asyncio.Protocol):
         if self._state not in ("closed", "closing"):
             self.flush()
             self._state = "closing"
-            self._plain = None
+            self._plains = None
             if gently:
                 self._transport.close_gently()
             else:
@@ -527,7 +532,7 @@ class Connection(asyncio.Protocol):
     def forget_verdicts(self) -> None:
         """The rules have changed: ask again for each topic."""
         self.topics.clear()
-        self._plain = None
+        self._plains = None
 
     @property
     def certificate_name(self) -> str:

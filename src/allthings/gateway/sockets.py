@@ -91,13 +91,15 @@ class Poller:
                 continue
             if events == _IN:
                 # As `_read`, without a call for each of a thousand small messages.
+                receive, size = transport.receive, transport.read_bytes
                 try:
-                    data = transport.receive(size := transport.read_bytes)
+                    data = receive(size)
                 except OSError:
                     self._read(transport)
                     continue
                 if 0 < len(data) < size:
-                    transport.received(data)
+                    received = transport.received
+                    received(data)
                 else:
                     self._take(transport, data)
                 continue
@@ -167,7 +169,8 @@ class SocketTransport:
         self._poller = poller
         self.socket = accepted
         self.protocol = protocol
-        # Bound once: looking a method up costs as much as some calls do.
+        # Bound once: looking a method up costs as much as some calls do. Where it matters they are also taken out of
+        # their slots before they are called, as Python looks slots up at length in `transport.receive(...)`.
         self.receive = accepted.recv
         self._send = accepted.send
         self.received = protocol.data_received
@@ -220,8 +223,9 @@ class SocketTransport:
             self._waiting.append(data)
             self._buffered += len(data)
         else:
+            send = self._send
             try:
-                sent = self._send(data)
+                sent = send(data)
             except (BlockingIOError, InterruptedError):
                 sent = 0
             except OSError as error:
