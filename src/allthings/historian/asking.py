@@ -162,11 +162,10 @@ class Asking:
         else:
             partials = span.partials(buckets.fitting_level(every), every)
             slot, group = buckets.bucket("bucket", every), "thing, property, time"
-        return self._handles.arrow(
-            f"SELECT thing, property, {slot} AS time, {columns} FROM ({partials}) GROUP BY {group} "
-            f"{_order(query, keys)}",
-            parameters,
-        )
+        statement = f"SELECT thing, property, {slot} AS time, {columns} FROM ({partials}) GROUP BY {group}"
+        if _is_small(query, keys):
+            return in_order(self._handles.arrow(statement, parameters), descending=query.descending)
+        return self._handles.arrow(f"{statement} {_order(query, keys)}", parameters)
 
 
 def _slot_ns(start_ns: int | None, end_ns: int | None) -> int:
@@ -185,6 +184,29 @@ def _order(query: HistoryQuery, keys: list[Key]) -> str:
         f"ORDER BY thing, property, time {direction} LIMIT {query.limit + 1} BY thing, property "
         f"LIMIT {settings.ROWS_PER_QUERY_MAX + 1}"
     )
+
+
+def _is_small(query: HistoryQuery, keys: list[Key]) -> bool:
+    """Whether the answer has so few buckets that no limit is reached, and that they are better sorted here: the engine
+    takes a fifth of the time of a chart for order and limit."""
+    start, end = query.span()
+    if query.every_ns is None:
+        buckets_max = 1
+    elif start is None or end is None:
+        return False
+    else:
+        buckets_max = (end - start) // query.every_ns + 2
+    return buckets_max <= query.limit and buckets_max * len(keys) <= settings.SORTED_HERE_ROWS_MAX
+
+
+def in_order(table: pa.Table, *, descending: bool = False) -> pa.Table:
+    """The rows of each series together, and by time."""
+    table = table.combine_chunks()
+    if not table.num_rows:
+        return table
+    thing, property_ = (_one(table, name).dictionary_encode().indices.to_numpy() for name in ("thing", "property"))
+    time = _one(table, "time").view(pa.int64()).to_numpy()
+    return table.take(pa.array(np.lexsort((-time if descending else time, property_, thing))))
 
 
 def split(table: pa.Table) -> Iterator[tuple[Key, pa.Table]]:

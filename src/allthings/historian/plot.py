@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from allthings.historian import buckets, settings
-from allthings.historian.asking import Asking, Key, split
+from allthings.historian.asking import Asking, Key, in_order, split
 from allthings.historian.buckets import Dirty, Level
 from allthings.historian.engine import Handles
 from allthings.historian.query import HistoryQuery, Series
@@ -74,14 +74,14 @@ class Plotting:
 
     def _rolled_up(self, query: HistoryQuery, keys: list[Key], level: Level, dirty: Dirty | None) -> pa.Table:
         span, parameters = self._asking.span(keys, query.start_ns, query.end_ns, dirty)
-        return self._handles.arrow(
+        table = self._handles.arrow(
             f"SELECT thing, property, {buckets.bucket('bucket', level.every_ns)} AS time, "
             "min(first_time) AS since, argMin(first_value, first_time) AS first, min(low) AS least, "
             "max(high) AS most, max(last_time) AS until, argMax(last_value, last_time) AS last "
-            f"FROM ({span.partials(level, level.every_ns)}) GROUP BY thing, property, time "
-            "ORDER BY thing, property, time",
+            f"FROM ({span.partials(level, level.every_ns)}) GROUP BY thing, property, time",
             parameters,
         )
+        return in_order(table)
 
 
 def _source(readings: int, length_ns: int) -> Level | None:

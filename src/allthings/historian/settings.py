@@ -70,6 +70,8 @@ SERIES_PER_QUERY_MAX: Final = 2_000
 ROWS_PER_SERIES_DEFAULT: Final = 10_000
 ROWS_PER_SERIES_MAX: Final = 1_000_000
 ROWS_PER_QUERY_MAX: Final = 5_000_000
+#: Aggregates of up to so many buckets are sorted after the engine has answered.
+SORTED_HERE_ROWS_MAX: Final = 100_000
 POINTS_MAX: Final = 20_000
 #: A plot is drawn from at most so many rows of a series; beyond it a coarser rollup is its source.
 PLOT_ROWS_MAX: Final = 50_000
