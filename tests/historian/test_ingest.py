@@ -145,6 +145,7 @@ def values(history: History) -> list[float]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "INSERT_WAIT_S", 0.01)
+    monkeypatch.setattr(settings, "INSERT_EVERY_S", 0.01)
     monkeypatch.setattr(settings, "RETRY_FIRST_S", 0.01)
     monkeypatch.setattr(settings, "RETRY_MOST_S", 0.02)
 
@@ -168,7 +169,7 @@ async def test_what_is_read_is_inserted_and_the_position_kept(history: History) 
 
 
 async def test_blocks_are_inserted_together(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "INSERT_ROWS_MAX", 10)
+    monkeypatch.setattr(settings, "INSERT_ROWS_ENOUGH", 10)
     monkeypatch.setattr(settings, "WAITING_ROWS_MAX", 20)
     log, sizes = ListLog(), list[int]()
     insert = history.insert
@@ -179,6 +180,23 @@ async def test_blocks_are_inserted_together(history: History, monkeypatch: pytes
     assert sum(sizes) == 100
     assert max(sizes) <= 20
     assert len(sizes) <= 20
+
+
+async def test_what_comes_soon_after_an_insert_waits_for_more(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "INSERT_EVERY_S", 3600)
+    monkeypatch.setattr(settings, "INSERT_ROWS_ENOUGH", 5)
+    log = ListLog()
+    log.add(1)
+    async with Running(log, history) as ingest:
+        await until(ingest, 1)
+        for _ in range(4):
+            log.add(1)
+            await asyncio.sleep(0.02)
+        assert ingest.sequence == 1
+        log.add(1)
+        await until(ingest, 6)
 
 
 async def test_an_engine_that_fails_is_tried_again(tmp_path: object, history: History) -> None:
@@ -319,7 +337,7 @@ async def test_rollups_rest_when_much_comes_in(history: History, monkeypatch: py
 
 async def test_rollups_wait_while_inserts_are_behind(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "ROLLUP_EVERY_S", 0.01)
-    monkeypatch.setattr(settings, "INSERT_ROWS_MAX", 2)
+    monkeypatch.setattr(settings, "BEHIND_ROWS", 2)
     goes_on = threading.Event()
     insert = history.insert
 

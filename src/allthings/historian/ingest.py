@@ -70,6 +70,8 @@ class Ingest:
         self._waiting: list[Decoded] = []
         self._waiting_rows = 0
         self._changed = asyncio.Condition()
+        #: When what waited was taken last (the loop's clock).
+        self._taken_at = -math.inf
         self._reading = True
         self._given_up = False
         #: Readings inserted since the last rollup of hours that came long after their time.
@@ -144,13 +146,18 @@ class Ingest:
 
     async def _take(self) -> list[Decoded]:
         """What is waiting, as soon as it is much or has waited long enough. Nothing at the end."""
+        loop = asyncio.get_running_loop()
         async with self._changed:
             await self._changed.wait_for(lambda: self._waiting or not self._reading)
+            wait_s = max(settings.INSERT_WAIT_S, self._taken_at + settings.INSERT_EVERY_S - loop.time())
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(settings.INSERT_WAIT_S):
+                async with asyncio.timeout(wait_s):
                     await self._changed.wait_for(
-                        lambda: not self._reading or not self._room() or self._waiting_rows >= settings.INSERT_ROWS_MAX
+                        lambda: (
+                            not self._reading or not self._room() or self._waiting_rows >= settings.INSERT_ROWS_ENOUGH
+                        )
                     )
+            self._taken_at = loop.time()
             taken, self._waiting, self._waiting_rows = self._waiting, [], 0
             self._changed.notify_all()
             return taken
@@ -233,7 +240,7 @@ class Ingest:
             await asyncio.sleep(settings.ROLLUP_EVERY_S)
             sequence, late, began = self.sequence, self._late, loop.time()
             # Until then questions take more from the readings; what is not inserted they do not see at all.
-            if self._waiting_rows >= settings.INSERT_ROWS_MAX and began - minutes_at < settings.ROLLUP_AFTER_S:
+            if self._waiting_rows >= settings.BEHIND_ROWS and began - minutes_at < settings.ROLLUP_AFTER_S:
                 continue
             due = began - hours_at >= settings.ROLLUP_UPPER_EVERY_S or late >= settings.ROLLUP_UPPER_LATE_ROWS
             upper = hours != sequence and due

@@ -24,12 +24,17 @@ MERGE_NICENESS: Final = 10
 POOL_THREADS: Final = 48
 POOL_FILLED: Final = f"FROM numbers_mt({POOL_THREADS}) SETTINGS max_threads = {POOL_THREADS}, max_block_size = 1"
 
-#: One insert is one part on disk per month that it touches, so few large ones are wanted.
-INSERT_ROWS_MAX: Final = 200_000
-INSERT_WAIT_S: Final = 0.4
+#: One insert is one part on disk per month that it touches, so few large ones are wanted. Readings wait a moment for
+#: others; while they keep coming, they are inserted so often (they are promised within a second), or when there are
+#: many.
+INSERT_WAIT_S: Final = 0.2
+INSERT_EVERY_S: Final = 0.7
+INSERT_ROWS_ENOUGH: Final = 50_000
 
 #: What has been read from the log and not yet been inserted; beyond it reading waits.
-WAITING_ROWS_MAX: Final = 2 * INSERT_ROWS_MAX
+WAITING_ROWS_MAX: Final = 400_000
+#: Inserts are behind when so many wait.
+BEHIND_ROWS: Final = 200_000
 WAITING_BLOCKS_MAX: Final = 2_000
 
 #: Pauses before an insert that failed is tried again.
