@@ -56,7 +56,7 @@ class Handover:
         self._poller = poller
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[int, deque[tuple[bytes, socket.socket]]] = {n: deque() for n in range(len(sending))}
+        self._waiting: dict[int, deque[tuple[bytes, socket.SocketType]]] = {n: deque() for n in range(len(sending))}
 
     def open(self) -> None:
         """Take what the others hand over."""
@@ -85,7 +85,7 @@ class Handover:
         self._send(index)
         return True
 
-    def _socket_of(self, transport: Any, peer: Any) -> socket.socket:
+    def _socket_of(self, transport: Any, peer: Any) -> socket.SocketType:
         if isinstance(transport, SocketTransport):
             return transport.release()
         ours, theirs = socket.socketpair()

@@ -70,12 +70,13 @@ class Poller:
                 self.stop_listening(listener)
                 self._loop.call_later(ACCEPT_PAUSE_S, self.listen, listener, protocol)
                 return
-            accepted = socket.socket(*kind, descriptor)
+            # What socket.socket wraps in Python, which is a twentieth of what it takes to accept a connection.
+            accepted = socket.SocketType(*kind, descriptor)
             accepted.setblocking(False)
             made = protocol()
             made.connection_made(self.adopt(accepted, peer, made))  # type: ignore[arg-type]
 
-    def adopt(self, connected: socket.socket, peer: Any, protocol: asyncio.Protocol) -> SocketTransport:
+    def adopt(self, connected: socket.SocketType, peer: Any, protocol: asyncio.Protocol) -> SocketTransport:
         """Take care of a connected, non-blocking socket. The protocol is not told; that is left to the caller."""
         transport = SocketTransport(self, connected, peer, protocol)
         descriptor = connected.fileno()
@@ -165,7 +166,7 @@ class SocketTransport:
         "socket",
     )
 
-    def __init__(self, poller: Poller, accepted: socket.socket, peer: Any, protocol: asyncio.Protocol) -> None:
+    def __init__(self, poller: Poller, accepted: socket.SocketType, peer: Any, protocol: asyncio.Protocol) -> None:
         self._poller = poller
         self.socket = accepted
         self.protocol = protocol
@@ -197,7 +198,7 @@ class SocketTransport:
                 return self.socket
         return default
 
-    def release(self) -> socket.socket:
+    def release(self) -> socket.SocketType:
         """Give the socket away, open as it is; the protocol hears no more of it."""
         self._lost = True
         self._poller.forget(self.socket.fileno())

@@ -42,8 +42,8 @@ from allthings.mqtt.properties import Carrier
 from allthings.mqtt.versions import V5, Sender, Version
 from allthings.mqtt.wire import encode_varint
 
-_C: Final = frozenset({Sender.CLIENT})
-_S: Final = frozenset({Sender.SERVER})
+_C: Final = (Sender.CLIENT,)
+_S: Final = (Sender.SERVER,)
 
 
 class _Kind(NamedTuple):
@@ -51,20 +51,20 @@ class _Kind(NamedTuple):
 
     packet: type
     flags: int | None
-    senders: frozenset[Sender]
+    senders: tuple[Sender, ...]
     decode: Callable[[int, bytes, Version], Packet]
     encode: Callable[[Any, Version], tuple[int, bytes]]
 
 
 def _acknowledgement(packet: Any, carrier: Carrier, flags: int = 0) -> _Kind:
-    return _Kind(packet, flags, _C | _S, acknowledgement_decoder(packet, carrier), acknowledgement_encoder(carrier))
+    return _Kind(packet, flags, _C + _S, acknowledgement_decoder(packet, carrier), acknowledgement_encoder(carrier))
 
 
 #: By packet type, from 1 on.
 _KINDS: Final = (
     _Kind(Connect, 0, _C, decode_connect, encode_connect),
     _Kind(Connack, 0, _S, decode_connack, encode_connack),
-    _Kind(Publish, None, _C | _S, decode_publish, encode_publish_packet),
+    _Kind(Publish, None, _C + _S, decode_publish, encode_publish_packet),
     _acknowledgement(Puback, Carrier.PUBACK),
     _acknowledgement(Pubrec, Carrier.PUBREC),
     _acknowledgement(Pubrel, Carrier.PUBREL, flags=2),
@@ -75,8 +75,8 @@ _KINDS: Final = (
     _Kind(Unsuback, 0, _S, decode_unsuback, encode_unsuback),
     _Kind(Pingreq, 0, _C, decode_pingreq, encode_ping),
     _Kind(Pingresp, 0, _S, decode_pingresp, encode_ping),
-    _Kind(Disconnect, 0, _C | _S, decode_disconnect, encode_disconnect),
-    _Kind(Auth, 0, _C | _S, decode_auth, encode_auth),
+    _Kind(Disconnect, 0, _C + _S, decode_disconnect, encode_disconnect),
+    _Kind(Auth, 0, _C + _S, decode_auth, encode_auth),
 )
 _BY_PACKET: Final = {kind.packet: (number << 4, kind.encode) for number, kind in enumerate(_KINDS, 1)}
 

@@ -51,8 +51,11 @@ class Reader:
 
     def integer(self, size: int, field: str) -> int:
         """A big-endian integer of two or four bytes (sections 1.5.2, 1.5.3)."""
-        at = self._take(size, field)
-        return int.from_bytes(self._data[at : at + size], "big")
+        at = self._position
+        if at + size > self._end:
+            self._take(size, field)
+        self._position = end = at + size
+        return int.from_bytes(self._data[at:end], "big")
 
     def varint(self, field: str) -> int:
         """A variable byte integer (section 1.5.5), in its shortest form."""
@@ -68,11 +71,16 @@ class Reader:
 
     def binary(self, field: str) -> bytes:
         """Binary data after its two-byte length (section 1.5.6)."""
-        at = self._take(2, field)
-        data = self._data
-        size = data[at] << 8 | data[at + 1]
-        at = self._take(size, field)
-        return data[at : at + size]
+        at, data = self._position + 2, self._data
+        if at > self._end:
+            self._take(2, field)
+        self._position = at
+        size = data[at - 2] << 8 | data[at - 1]
+        end = at + size
+        if end > self._end:
+            self._take(size, field)
+        self._position = end
+        return data[at:end]
 
     def string(self, field: str) -> str:
         """A UTF-8 string after its two-byte length (section 1.5.4)."""
