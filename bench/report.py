@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -71,6 +72,9 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace, measure: Callable[[argparse.Namespace], Report]) -> None:
     """Measure, print, and end with status 1 when a target was missed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C does: what was started is ended and its folders are removed on the way out.
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     facts = machine.facts()
     report = measure(arguments)
     if arguments.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from allthings.cli import create
+from allthings.registry.sealing import Sealing
 from allthings.runtime.authority import SERVER_DAYS, Authority
 from allthings.things.times import NS_PER_S, now_ns
 
@@ -61,6 +63,26 @@ def test_a_certificate_that_is_missing_good_or_nearly_over(monkeypatch: pytest.M
         assert (found["certificate"]["state"], "--renew" in found["certificate"]["advice"]) == (state, True)
     _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
     assert found["port MQTTS"]["state"] == "ok"
+
+
+def test_the_key_of_secrets_that_is_good_open_to_others_or_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def found() -> tuple[str, str, str]:
+        check = examine(monkeypatch, tmp_path, "--data", str(tmp_path))[1]["secret key"]
+        return check["state"], check["detail"], check["advice"]
+
+    assert found()[0] == "ok", "none has been made"
+    path = tmp_path / "secret.key"
+    Sealing(path).seal("a secret", "a context")
+    assert found() == ("ok", f"the key is that of {path}", "")
+    path.chmod(0o644)
+    assert found() == ("warn", f"{path} is open to others (mode 044)", f"chmod 600 {path}")
+    path.write_text("damaged\n")
+    state, detail, advice = found()
+    assert (state, "is no key" in detail, "backup" in advice) == ("fail", True, True)
+    monkeypatch.setenv("ALLTHINGS_SECRET_KEY", base64.b64encode(bytes(32)).decode())
+    assert found()[0] == "ok", "the file is not used"
 
 
 def test_a_disk_below_the_reserve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def machine(settings: Settings, addresses: dict[str, str], running: bool) -> Ite
     """
     yield _nats(settings)
     yield _data(settings)
+    yield _secret_key(settings)
     yield _disk(settings)
     ports = [("HTTP", settings.http_port, "--http-port"), ("MQTT", settings.mqtt_port, "--mqtt-port")]
     if settings.mqtts_port >= 0:
@@ -121,6 +123,21 @@ def _data(settings: Settings) -> Finding:
             "data", "fail", f"{path} cannot be read and written", "change its owner, or choose another with --data"
         )
     return Finding("data", "ok", str(path))
+
+
+def _secret_key(settings: Settings) -> Finding:
+    """The key of the passwords of other brokers, which the registry keeps sealed."""
+    from allthings.registry.errors import SecretKeyError
+    from allthings.registry.sealing import Sealing
+
+    path = settings.data / "secret.key"
+    try:
+        detail = Sealing(path, settings.secret_key).check()
+    except SecretKeyError as error:
+        return Finding("secret key", "fail", error.detail, "restore it from a backup, beside the registry's")
+    if not settings.secret_key and path.exists() and (others := stat.S_IMODE(path.stat().st_mode) & 0o077):
+        return Finding("secret key", "warn", f"{path} is open to others (mode {others:03o})", f"chmod 600 {path}")
+    return Finding("secret key", "ok", detail)
 
 
 def _disk(settings: Settings) -> Finding:

@@ -46,6 +46,7 @@ class Remote(aiomqtt.Client):
     def __init__(self, bridge: Bridge, tls: ssl.SSLContext | None, fresh: bool = False) -> None:
         self.v5 = bridge.version == "5"
         self.session_present = False
+        self._offers_none = tls is not None and not bridge.certificate
         self.refused = 0
         self._window = settings.IN_FLIGHT_MAX
         self._packet_bytes_max = settings.PACKET_BYTES_MAX
@@ -80,6 +81,7 @@ class Remote(aiomqtt.Client):
             logger=_QUIET,
             **more,
         )
+        self._told_of_end, self._client.on_disconnect = self._client.on_disconnect, self._ended
         self._client.manual_ack_set(True)
         self._client.connect_timeout = settings.TCP_WITHIN_S
 
@@ -87,6 +89,17 @@ class Remote(aiomqtt.Client):
         await super().__aenter__()
         self._disconnected.add_done_callback(self._lost)
         return self
+
+    def _ended(self, *told: Any) -> None:
+        """aiomqtt waits for an answer to CONNECT until its time is over, also when there is no connection any more."""
+        if not self._connected.done():
+            # A broker that misses a certificate says so behind the handshake of TLS 1.3, which paho does not tell.
+            missing = ", and may want a certificate" if self._offers_none else ""
+            why = f"it closed the connection before it answered CONNECT{missing}"
+            self._connected.set_exception(aiomqtt.MqttError(why))
+            self._connected.exception()  # looked at, should nobody wait any more
+        elif self._told_of_end is not None:
+            self._told_of_end(*told)
 
     def _lost(self, disconnected: asyncio.Future[None]) -> None:
         if not disconnected.cancelled():

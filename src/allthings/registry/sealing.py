@@ -54,6 +54,13 @@ class Sealing:
                 "give the secret again"
             ) from None
 
+    def check(self) -> str:
+        """What is used, in words; a file is made when the first secret is sealed. Raises SecretKeyError."""
+        if self._given or (self._path is not None and self._path.exists()):
+            self._key(make=False)
+            return f"the key is {self._shown}"
+        return f"none is needed yet; the first secret makes {self._path}"
+
     @property
     def _shown(self) -> str:
         return "that of the setting secret_key" if self._given else f"that of {self._path}"
