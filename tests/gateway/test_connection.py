@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from random import Random
+
 import pytest
+from msgspec.structs import replace
 
 from allthings.mqtt.codec import encode
-from allthings.mqtt.packets import Subscribe, Subscription, Will
+from allthings.mqtt.packets import Pingreq, Subscribe, Subscription, Will
 from allthings.mqtt.properties import Properties
 from allthings.mqtt.reasons import ReasonCode
+from allthings.mqtt.versions import Version
 from tests.gateway.conftest import Gateway, wire
-from tests.gateway.station import V5, Disconnect, Peer, Publish, Station, subscribe
+from tests.gateway.station import V3, V5, Disconnect, Peer, Puback, Publish, Station, subscribe
 
 CONNECT_3 = "10 0d 00 04 4d 51 54 54 04 02 00 3c 00 01 61"
 CONNECT_5 = "10 0e 00 04 4d 51 54 54 05 02 00 3c 00 00 01 61"
@@ -138,6 +143,41 @@ async def test_who_cannot_take_an_answer_is_sent_away(station: Station) -> None:
     await station.settle()
     assert [packet.reason_code for packet in peer.take()] == [ReasonCode.PACKET_TOO_LARGE]
     assert peer.closed
+
+
+@pytest.mark.parametrize("version", [V3, V5])
+async def test_messages_are_taken_as_they_are_however_they_come(station: Station, version: Version) -> None:
+    """Alone, together, cut anywhere; topics again and again, with other flags, among packets of other kinds."""
+    random = Random(7)
+    listener = await station.session("listener", "t/#", qos=1)
+    peer = await station.connect("speaker", version)
+    expected: list[tuple[str, bytes, int]] = []
+    for _ in range(60):
+        data = b""
+        for number in range(random.choice([1, 1, 1, 2, 5])):
+            qos, payload = random.choice([0, 1, 1]), random.randbytes(random.choice([0, 1, 20, 110, 200]))
+            topic = f"t/{random.choice(['a', 'b', 'c' * 60, 'ä'])}"
+            sent = Publish(topic, payload, qos, random.random() < 0.1, packet_id=number + 1 if qos else 0)
+            if version == V5 and random.random() < 0.1:
+                sent = replace(sent, properties=Properties(content_type="text/plain"))
+            data += encode(sent, version)
+            expected.append((topic, payload, qos))
+            if random.random() < 0.1:
+                data += encode(Pingreq(), version)
+        cuts = sorted(random.sample(range(len(data) + 1), random.choice([0, 0, 0, 1, 3]) % len(data)))
+        for start, end in itertools.pairwise([0, *cuts, len(data)]):
+            peer.send_bytes(data[start:end])
+        await station.settle()
+        await station.take_all(peer)
+    got: list[tuple[str, bytes, int]] = []
+    while packets := listener.publishes():
+        for packet in packets:
+            got.append((packet.topic, packet.payload, packet.qos))
+            if packet.qos:
+                listener.send(Puback(packet.packet_id))
+        await station.settle()
+    assert got == expected
+    assert not peer.closed
 
 
 # Topic aliases towards the client (section 3.3.2.3.4)
