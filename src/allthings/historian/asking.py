@@ -249,7 +249,7 @@ def _answered(table: pa.Table | None, query: HistoryQuery) -> pa.Table:
     if table is None:
         types = {name: pa.int64() if name == "count" else pa.float64() for name in names}
         return pa.schema([time, *(pa.field(name, each) for name, each in types.items())]).empty_table()
-    fields, columns = [time], [_one(table, "time").cast(time.type)]
+    fields, columns = [time], [_as(time.type, _one(table, "time"))]
     for name in dict.fromkeys(names):
         field, column = _answered_column(table, name)
         fields.append(field)
@@ -263,10 +263,16 @@ def _answered_column(table: pa.Table, name: str) -> tuple[pa.Field, pa.Array]:
     if name in _VALUES:
         return value_column(name, *_one(table, name).flatten())
     if name == "count":
-        return pa.field(name, pa.int64()), _one(table, name).cast(pa.int64())
-    return pa.field(name, pa.float64()), _one(table, name).cast(pa.float64())
+        return pa.field(name, pa.int64()), _as(pa.int64(), _one(table, name))
+    return pa.field(name, pa.float64()), _as(pa.float64(), _one(table, name))
+
+
+def _as(kind: pa.DataType, column: pa.Array) -> pa.Array:
+    return column if column.type == kind else column.cast(kind)
 
 
 def _one(table: pa.Table, name: str) -> pa.Array:
-    column = table.column(name).combine_chunks()
+    column = table.column(name)
+    if column.num_chunks != 1:
+        column = column.combine_chunks()
     return column if isinstance(column, pa.Array) else column.chunk(0)

@@ -5,7 +5,6 @@ The members and their forms are those of a current value everywhere else (`web.v
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from allthings.things.times import NS_PER_S, format_time
+from allthings.things.times import NS_PER_S
 from allthings.things.types import Kind
 from allthings.twin.values import wrong_clock
 
@@ -21,44 +20,68 @@ _dumps: Final = msgspec.json.Encoder().encode
 #: Whole numbers from here on would get an exponent, and be no integer for who reads them.
 _PLAIN_BELOW: Final = 1e9
 _EXACT_BELOW: Final = 2.0**53
-_QUALITIES: Final = pa.array(['","quality":"good"}', '","quality":"clock"}'])
+_QUALITIES: Final = pa.array(['Z","quality":"good"},', 'Z","quality":"clock"},'])
+#: The units in which Arrow shows a time with 0, 3, 6 or 9 digits of the second.
+_UNITS: Final = (("s", NS_PER_S), ("ms", 1_000_000), ("us", 1_000), ("ns", 1))
 
 
 def rows_json(readings: pa.RecordBatch) -> pa.StringArray:
-    """Each reading of the schema DECODED as a JSON object: thing, property, value, time, received, quality."""
+    """Each reading of the schema DECODED as a JSON object: thing, property, value, time, received, quality.
+
+    There is a comma behind each, for `together`.
+    """
     if not readings.num_rows:
         return pa.array([], pa.string())
     column = readings.column
     times, received = (column(name).cast(pa.int64()).to_numpy() for name in ("time", "received"))
-    received_text = _times(received)
-    time_text = received_text if np.array_equal(times, received) else _times(times)
-    wrong = wrong_clock(times, received)
-    quality = _QUALITIES.take(pa.array(wrong.astype(np.int8))) if wrong.any() else _QUALITIES[0]
+    # The readings of one message mostly share their times.
+    begins = np.concatenate(([True], (times[1:] != times[:-1]) | (received[1:] != received[:-1])))
+    ends = _ends(times[begins], received[begins])
     return pc.binary_join_element_wise(
-        _names('{"thing":', column("thing")),
-        _names(',"property":', column("property")),
-        ',"value":',
+        _names('{"thing":', column("thing"), ',"property":'),
+        _names("", column("property"), ',"value":'),
         _values(column("number"), column("text"), column("kind").to_numpy()),
-        ',"time":"',
-        time_text,
-        '","received":"',
-        received_text,
-        quality,
+        ends if begins.all() else ends.take(pa.array(np.cumsum(begins) - 1)),
         "",
     )
 
 
 def together(rows: pa.StringArray) -> bytes:
-    """JSON texts with commas between them."""
+    """JSON objects with commas between them."""
     if not len(rows):
         return b""
-    every = pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), rows)
-    return bytes(pc.binary_join(every, ",")[0].as_buffer())
+    # They lie in one buffer, one behind the other: that is the text, but for its last comma.
+    _, offsets, data = rows.buffers()
+    start, end = np.frombuffer(offsets, np.int32)[[rows.offset, rows.offset + len(rows)]].tolist()
+    return bytes(data[start : end - 1])
 
 
-def _names(before: str, names: pa.DictionaryArray) -> pa.StringArray:
-    texts = [before + _dumps(name).decode() for name in names.dictionary.to_pylist()]
+def _names(before: str, names: pa.DictionaryArray, after: str) -> pa.StringArray:
+    texts = [f"{before}{_dumps(name).decode()}{after}" for name in names.dictionary.to_pylist()]
     return pa.array(texts, pa.string()).take(names.indices)
+
+
+def _ends(times: Any, received: Any) -> pa.StringArray:
+    """The members behind the value."""
+    received_text = _times(received)
+    time_text = received_text if np.array_equal(times, received) else _times(times)
+    wrong = wrong_clock(times, received)
+    quality = _QUALITIES.take(pa.array(wrong.astype(np.int8))) if wrong.any() else _QUALITIES[0]
+    return pc.binary_join_element_wise(',"time":"', time_text, 'Z","received":"', received_text, quality, "")
+
+
+def _times(times: Any) -> pa.StringArray:
+    """As `things.times.format_time`, but for the Z."""
+    stamps = pa.array(times).view(pa.timestamp("ns"))
+    text, left = pa.nulls(len(times), pa.string()), np.ones(len(times), np.bool_)
+    for unit, size in _UNITS:
+        fits = left & (times % size == 0)
+        if fits.any():
+            shown = stamps if fits.all() else stamps.filter(pa.array(fits))
+            shown = shown.cast(pa.timestamp(unit)).cast(pa.string())
+            text = shown if fits.all() else pc.replace_with_mask(text, pa.array(fits), shown)
+            left &= ~fits
+    return pc.binary_replace_slice(text, 10, 11, "T")
 
 
 def _values(numbers: pa.DoubleArray, texts: pa.StringArray, kinds: Any) -> pa.StringArray:
@@ -88,34 +111,3 @@ def _values(numbers: pa.DoubleArray, texts: pa.StringArray, kinds: Any) -> pa.St
         has_text[places] = True
         found = pc.replace_with_mask(found, pa.array(has_text), pa.array(shown, pa.string()))
     return found.fill_null("null") if found.null_count else found
-
-
-def _times(times: Any) -> pa.StringArray:
-    """As `things.times.format_time`; the readings of one message mostly share theirs."""
-    begins = np.concatenate(([True], times[1:] != times[:-1]))
-    found = _distinct_times(times[begins])
-    return found if begins.all() else found.take(pa.array(np.cumsum(begins) - 1))
-
-
-def _distinct_times(times: Any) -> pa.StringArray:
-    seconds, fractions = np.divmod(times, NS_PER_S)
-    # Of a fraction 0, 3, 6 or 9 digits are shown. Leading zeros come from the 1 that is cut off.
-    text = pa.nulls(len(times), pa.string())
-    left = fractions != 0
-    for digits, unit in ((3, 1_000_000), (6, 1_000), (9, 1)):
-        fits = left & (fractions % unit == 0)
-        if fits.any():
-            shown = pa.array(fractions[fits] // unit + 10**digits).cast(pa.string())
-            shown = pc.binary_join_element_wise(".", pc.utf8_slice_codeunits(shown, 1), "")
-            text = shown if fits.all() else pc.replace_with_mask(text, pa.array(fits), shown)
-            left &= ~fits
-    if text.null_count:
-        text = text.fill_null("")
-    begins = np.concatenate(([True], seconds[1:] != seconds[:-1]))
-    whole = pa.array(list(map(_second, seconds[begins].tolist())), pa.string())
-    return pc.binary_join_element_wise(whole.take(pa.array(np.cumsum(begins) - 1)), text, "Z", "")
-
-
-@lru_cache(4_096)
-def _second(seconds: int) -> str:
-    return format_time(seconds * NS_PER_S)[:-1]
