@@ -69,7 +69,7 @@ demo: $(READY) $(STATIC)  ## the whole platform with real recordings as live thi
 
 test: $(READY) $(STATIC) $(MQTTJS)  ## all tests but the long ones
 	@scripts/system-packages chromium mosquitto mosquitto-clients
-	$(PY) -m pytest -m "not soak" -n 2 $(ARGS)
+	$(PY) -m pytest -m "not soak" -n 2 --durations 25 $(ARGS)
 
 lint: $(READY)  ## style, types, layers, documentation
 	$(BIN)/ruff check .
