@@ -51,6 +51,19 @@ def test_numbers_are_exact(values: list[float | None]) -> None:
     assert [point[1] for point in points] == expected
 
 
+def test_several_series_alike_empty_and_of_other_types() -> None:
+    numbers, empty = table([1, 2], [1.5, None]), table([], [])
+    texts = table([3], ["a,b"], pa.field("value", pa.string()))
+    for tables_ in ([numbers, empty, table([10**9], [7.0])], [numbers, empty, texts], [empty, empty]):
+        together = answered(*(Series("t", "p", each) for each in tables_))["series"]
+        alone = [answered(Series("t", "p", each))["series"][0] for each in tables_]
+        values = [[point[1] for point in each["points"]] for each in together]
+        assert values == [[point[1] for point in each["points"]] for each in alone]
+        assert [[parse_time(point[0]) for point in each["points"]] for each in together] == [
+            each.column("time").cast(pa.int64()).to_pylist() for each in tables_
+        ]
+
+
 @hypothesis_settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text()), max_size=30))
 def test_texts_are_escaped(values: list[str | None]) -> None:

@@ -129,8 +129,9 @@ def _secret_key(settings: Settings) -> Finding:
     """The key of the passwords of other brokers, which the registry keeps sealed."""
     from allthings.registry.errors import SecretKeyError
     from allthings.registry.sealing import Sealing
+    from allthings.runtime import datadir
 
-    path = settings.data / "secret.key"
+    path = settings.data / datadir.KEY_FILE
     try:
         detail = Sealing(path, settings.secret_key).check()
     except SecretKeyError as error:

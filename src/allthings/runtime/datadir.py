@@ -7,9 +7,12 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Final
 
 from allthings.runtime.errors import StartError
 
+#: The file in it that has the key of the registry's secrets.
+KEY_FILE: Final = "secret.key"
 #: The processes of an instance that was killed need a moment to die; they hold the lock until then.
 _LOCK_WAIT_S = 15.0
 

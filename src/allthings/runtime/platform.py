@@ -37,7 +37,7 @@ from allthings.readings.feed import Feed
 from allthings.readings.model import Model
 from allthings.registry.registry import Registry
 from allthings.registry.sealing import Sealing
-from allthings.runtime import listening
+from allthings.runtime import datadir, listening
 from allthings.runtime.child import exit_unusable, tell_ready
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
@@ -69,7 +69,8 @@ class Platform:
         self._settings = settings
         self._log = log
         self._stop = stop
-        self._registry = Registry(settings.database_url, Sealing(settings.data / "secret.key", settings.secret_key))
+        sealing = Sealing(settings.data / datadir.KEY_FILE, settings.secret_key)
+        self._registry = Registry(settings.database_url, sealing)
         self._history = History(settings.clickhouse_dsn)
         self._model = Model()
         self._model_version = -1
