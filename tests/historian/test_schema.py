@@ -31,6 +31,19 @@ def test_an_upgrade_that_was_cut_off_is_done_again(history: History) -> None:
     assert history._engine.query.value("SELECT count() FROM floors") == 0
 
 
+def test_readings_of_the_first_version_are_merged_as_those_of_a_new_history(history: History) -> None:
+    work = history._engine.work
+    work.run("ALTER TABLE readings RESET SETTING merge_selector_base")
+    work.run("TRUNCATE TABLE versions")
+    work.run("INSERT INTO versions VALUES (1)")
+    history.insert([decoded(1, [("t", "p", T0, 1.0)])])
+    history.close()
+    history.open()
+    engine = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'readings'"
+    assert "merge_selector_base = 10" in history._engine.query.value(engine)
+    assert history.current().num_rows == 1
+
+
 def test_a_newer_history_is_refused(history: History) -> None:
     history._engine.work.run("INSERT INTO versions VALUES (999)")
     history.close()

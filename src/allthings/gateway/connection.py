@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-import msgspec
 
 from allthings.gateway import collector, settings
 from allthings.gateway.access import NOBODY, Principal
+from allthings.gateway.aliases import ALIAS_BYTES, GivenAliases, TakenAliases
 from allthings.gateway.certificates import NO_CERTIFICATE
 from allthings.gateway.messages import Message, wire_properties
 from allthings.mqtt.codec import decode, encode
@@ -54,6 +54,12 @@ _CONNECT: Final = 0x10
 _ACCEPTED: Final = tuple(encode(Connack(session_present=present), V3) for present in (False, True))
 
 
+@lru_cache(maxsize=256)
+def _connack(session_present: bool, answer: Properties) -> bytes:
+    """CONNACK in MQTT 5 for who comes in: of thousands that come at once most are told the same."""
+    return encode(Connack(session_present, ReasonCode.SUCCESS, answer), V5)
+
+
 class _Plain(NamedTuple):
     """Where the parts of a short PUBLISH stand that is like one before it: same flags, same topic."""
 
@@ -68,9 +74,9 @@ class Connection(asyncio.Protocol):
     """From accept to close. `client` is "" until CONNECT was accepted."""
 
     __slots__ = (
-        *("_add_one", "_aliases_in", "_aliases_out", "_arrived", "_broker", "_chunks", "_needed", "_out"),
+        *("_add_one", "_aliases_taken", "_arrived", "_broker", "_chunks", "_needed", "_out"),
         *("_packet_bytes_max", "_peer", "_plains", "_problem_information", "_state", "_time", "_transport"),
-        *("_unacknowledged", "_unread", "_waits", "_write", "_write_paused", "aliases_max", "certificate"),
+        *("_unacknowledged", "_unread", "_waits", "_write", "_write_paused", "aliases", "certificate"),
         *("client", "dropped", "heard", "keepalive_s", "outgoing_bytes_max", "principal", "quota", "received"),
         *("sent", "session", "since_ns", "slot", "topics", "v5", "version"),
     )
@@ -106,11 +112,11 @@ class Connection(asyncio.Protocol):
         #: When it is looked at next (gateway.vigil).
         self.slot = 0
         self.topics: dict[bytes, str] = {}
-        #: What the client takes: packets of this size, and so many topic aliases.
+        #: The largest packet that the client takes.
         self.outgoing_bytes_max = 2**32
-        self.aliases_max = 0
-        self._aliases_out: dict[bytes, int] | None = None
-        self._aliases_in: dict[int, str] | None = None
+        #: For topics that are sent to it, if it takes any.
+        self.aliases: GivenAliases | None = None
+        self._aliases_taken: TakenAliases | None = None
         self._out: list[bytes] | None = None
         self._unacknowledged = 0
         self.dropped = 0
@@ -351,12 +357,13 @@ class Connection(asyncio.Protocol):
         """CONNECT was accepted: answer. It is not `up` if it takes no packet as large as the answer."""
         connack = _ACCEPTED[session_present]
         if self.v5:
-            connack = encode(Connack(session_present, ReasonCode.SUCCESS, answer), self.version)
+            connack = _connack(session_present, answer)
             if len(connack) > self.outgoing_bytes_max:
                 self._refuse_large("CONNACK", len(connack))
                 return
         self.session = session
-        self.aliases_max = min(packet.properties.topic_alias_maximum or 0, settings.TOPIC_ALIASES_MAX)
+        if packet.properties.topic_alias_maximum:
+            self.aliases = GivenAliases(packet.properties.topic_alias_maximum)
         self._packet_bytes_max = settings.PACKET_BYTES_MAX
         self._state = "up"
         self.push(connack)
@@ -386,24 +393,11 @@ class Connection(asyncio.Protocol):
 
     def resolve_alias(self, packet: Publish) -> Publish:
         """The packet with its topic, also if only an alias stands for it (MQTT 5 section 3.3.2.3.4)."""
-        alias = packet.properties.topic_alias
-        if alias is None:
+        if packet.properties.topic_alias is None:
             return packet
-        if alias > settings.TOPIC_ALIASES_MAX:
-            raise ProtocolError(
-                f"topic alias {alias}; at most {settings.TOPIC_ALIASES_MAX} are accepted",
-                "MQTT-3.3.2-9",
-                ReasonCode.TOPIC_ALIAS_INVALID,
-            )
-        if self._aliases_in is None:
-            self._aliases_in = {}
-        if packet.topic:
-            self._aliases_in[alias] = packet.topic
-            return packet
-        topic = self._aliases_in.get(alias)
-        if topic is None:
-            raise ProtocolError(f"topic alias {alias} stands for no topic yet", "MQTT 5 section 3.3.2.3.4")
-        return msgspec.structs.replace(packet, topic=topic)
+        if self._aliases_taken is None:
+            self._aliases_taken = TakenAliases()
+        return self._aliases_taken.resolve(packet)
 
     # Answers
 
@@ -481,19 +475,12 @@ class Connection(asyncio.Protocol):
         data = encode_publish(topic, payload, qos, retain, dup, packet_id, properties, version)
         if len(data) > self.outgoing_bytes_max:
             return b""
-        if not self.aliases_max:
+        if self.aliases is None:
             return data
-        if self._aliases_out is None:
-            self._aliases_out = {}
-        alias = self._aliases_out.get(topic)
-        if alias is not None:
-            topic = b""
-        elif len(self._aliases_out) < self.aliases_max and len(data) + 4 <= self.outgoing_bytes_max:
-            alias = self._aliases_out[topic] = len(self._aliases_out) + 1
-        else:
+        topic, alias = self.aliases.of(topic, room=len(data) + ALIAS_BYTES <= self.outgoing_bytes_max)
+        if not alias:
             return data
-        properties += b"\x23" + alias.to_bytes(2)
-        aliased = encode_publish(topic, payload, qos, retain, dup, packet_id, properties, version)
+        aliased = encode_publish(topic, payload, qos, retain, dup, packet_id, properties + alias, version)
         # An alias for a topic of one letter is longer than the topic.
         return aliased if len(aliased) <= self.outgoing_bytes_max else data
 

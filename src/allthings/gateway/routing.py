@@ -300,7 +300,7 @@ def _send_once(
     places: Sequence[int] | None,
 ) -> None:
     """QoS 0. `places`: which of them; None for all."""
-    if connection.aliases_max:
+    if connection.aliases is not None:
         some = messages.messages if places is None else [messages.messages[place] for place in places]
         connection.deliver_aliased(some, retain, identifiers, messages.received_ns)
         return

@@ -147,6 +147,7 @@ DEFINITIONS: Final = (
 )
 
 _BY_IDENTIFIER: Final = {definition.identifier: definition for definition in DEFINITIONS}
+_BY_NAME: Final = {definition.name: definition for definition in DEFINITIONS}
 _ALLOWED: Final = {
     carrier: frozenset(d.identifier for d in DEFINITIONS if carrier in d.carriers) for carrier in Carrier
 }
@@ -257,10 +258,10 @@ def encode_raw(properties: Properties, carrier: Carrier) -> bytes:
         raise EncodeError.of(error) from None
     out = bytearray()
     allowed, repeating = _ALLOWED[carrier], _REPEATING[carrier]
-    for identifier, name, wire_type, _, repeats in DEFINITIONS:
-        value = getattr(properties, name)
-        if value is None or value == ():
-            continue
+    # Few are given: to ask each field whether it is would cost several times as much as to write them.
+    given = msgspec.to_builtins(properties, builtin_types=(bytes,))
+    for identifier, name, wire_type, _, repeats in sorted(map(_BY_NAME.__getitem__, given)):
+        value = given[name]
         if identifier not in allowed:
             raise EncodeError(
                 f"{carrier.value} may not have the property {name}", "2.2.2.2", ReasonCode.MALFORMED_PACKET

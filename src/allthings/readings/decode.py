@@ -170,7 +170,7 @@ class _Messages:
         self._batch: Any = batches[0] if len(batches) == 1 else pa.Table.from_batches(batches)
         self._plans = model.plans()
         self._columns = Columns()
-        self._received = self._batch.column("received").cast(pa.int64()).to_numpy()
+        self._received = self._batch.column("received").to_numpy().view(np.int64)
         firsts = [np.arange(batch.num_rows, dtype=np.uint64) + block.position(each, 0) for each, batch in blocks]
         self._positions = firsts[0] if len(firsts) == 1 else np.concatenate(firsts)
         #: Where blocks end, by row.

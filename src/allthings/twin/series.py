@@ -98,8 +98,8 @@ class SeriesTable:
         return Batch(
             things,
             np.array(slots, np.int64),
-            column("time").cast(pa.int64()).to_numpy(),
-            column("received").cast(pa.int64()).to_numpy(),
+            column("time").to_numpy().view(np.int64),
+            column("received").to_numpy().view(np.int64),
             column("number").to_numpy(zero_copy_only=False),
             column("kind").to_numpy(),
             column("position").to_numpy(),
