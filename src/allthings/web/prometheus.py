@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from allthings.web.status import Status
+from litestar import Request, Response, get
+
+from allthings.web.openapi import describe
+from allthings.web.status import Status, StatusKeeper
 
 
 def exposition(status: Status) -> str:
@@ -63,3 +65,19 @@ def _labels(**labels: str) -> str:
         return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
     return "{" + ",".join(f'{name}="{quoted(value)}"' for name, value in labels.items()) + "}"
+
+
+@get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    tags=["operations"],
+    opt=describe(answers={200: ("Text format 0.0.4", {"text/plain": "allthings_connections 11\n"})}),
+)
+async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The state of the platform in the Prometheus text format. Prometheus sends a program's token."""
+    keeper: StatusKeeper = request.app.state.status
+    text = exposition(await keeper.get())
+    return Response(text.encode(), media_type="text/plain; version=0.0.4")
+
+
+HANDLERS = [metrics]

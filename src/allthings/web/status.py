@@ -1,4 +1,4 @@
-"""How the platform is: for people (`/api/status`), for supervisors (`/health`, `/ready`) and for Prometheus."""
+"""How the platform is: for people (`/api/status`) and for supervisors (`/health`, `/ready`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Request, get
 
 import allthings
 from allthings.log.stream import LogStatus
@@ -14,7 +14,6 @@ from allthings.things.errors import UnavailableError
 from allthings.things.times import NS_PER_S, format_time
 from allthings.web import disk, settings
 from allthings.web.openapi import describe
-from allthings.web.prometheus import exposition
 from allthings.web.services import Given, Rates, Role, Services, Totals
 
 
@@ -208,17 +207,4 @@ async def ready(services: Given) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@get(
-    "/metrics",
-    summary="Figures for Prometheus",
-    tags=["operations"],
-    opt=describe(answers={200: ("Text format 0.0.4", {"text/plain": "allthings_connections 11\n"})}),
-)
-async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """The state of the platform in the Prometheus text format. Prometheus sends a program's token."""
-    keeper: StatusKeeper = request.app.state.status
-    text = exposition(await keeper.get())
-    return Response(text.encode(), media_type="text/plain; version=0.0.4")
-
-
-HANDLERS = [status, health, ready, metrics]
+HANDLERS = [status, health, ready]
