@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from allthings.gateway.changes import Change, Given, decode
-from allthings.gateway.routing import Division, Messages
+from allthings.gateway.division import Division
+from allthings.gateway.routing import Messages
 from allthings.log import block
 
 if TYPE_CHECKING:

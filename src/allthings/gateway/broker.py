@@ -15,12 +15,13 @@ from allthings.gateway.changes import Given, Taken
 from allthings.gateway.collector import Collector, Run
 from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
+from allthings.gateway.division import Division
 from allthings.gateway.entrance import Entrance
 from allthings.gateway.messages import forwarded
 from allthings.gateway.quota import Quotas
 from allthings.gateway.refill import Refill
 from allthings.gateway.retained import Retained, RetainedMessage
-from allthings.gateway.routing import Division, Messages, Routing
+from allthings.gateway.routing import Messages, Routing
 from allthings.gateway.session import Session
 from allthings.gateway.sessions import Sessions
 from allthings.gateway.shard import ALONE, Shard

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from allthings.gateway import changes, settings
 from allthings.gateway.changes import Change, Given
-from allthings.gateway.routing import Division
+from allthings.gateway.division import Division
 from allthings.log import block
 from allthings.log.appender import Appending
 from allthings.log.stream import Log

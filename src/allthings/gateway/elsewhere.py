@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from allthings.gateway.blocks import changes_of, messages_at, route_block
 from allthings.gateway.changes import Change, Forwarded, Given
-from allthings.gateway.routing import Division
+from allthings.gateway.division import Division
 from allthings.gateway.shard import is_gateway
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError

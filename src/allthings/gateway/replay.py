@@ -28,8 +28,8 @@ from allthings.gateway.changes import (
     Unsubscribed,
     WillChange,
 )
+from allthings.gateway.division import Division
 from allthings.gateway.messages import Delivery, Message, split_expiry
-from allthings.gateway.routing import Division
 from allthings.gateway.session import Session, Subscription
 from allthings.gateway.shard import is_gateway
 from allthings.log import block

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from allthings.gateway import backlog
 from allthings.gateway.backlog import Waiting
+from allthings.gateway.division import Division
 from allthings.gateway.messages import Message, split_expiry, wire_properties
 from allthings.gateway.session import Session, Subscription
 from allthings.mqtt.filters import SubscriptionTree, split_share
@@ -59,23 +60,6 @@ class Group:
         if count == 1:
             return [(members[turn % size], slice(0, 1))]
         return [(members[(turn + first) % size], slice(first, None, size)) for first in range(min(size, count))]
-
-
-class Division(NamedTuple):
-    """How a block's messages for shared subscriptions are divided over several gateways.
-
-    `rows` by subscription are those for members here (`here`), or those for members elsewhere.
-    """
-
-    rows: dict[str, set[int]]
-    here: bool
-
-    def places(self, share: str, first: int, count: int) -> list[int] | None:
-        """Of the `count` messages from row `first` on, those for members here; None for all."""
-        rows = self.rows.get(share)
-        if rows is None:
-            return [] if self.here else None
-        return [place for place in range(count) if (first + place in rows) is self.here]
 
 
 class Messages:
