@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from allthings.gateway.access import ANYONE, Credentials
+from allthings.mqtt.codec import encode
+from allthings.mqtt.packets import Connect, Will
+from allthings.mqtt.properties import Properties
+from allthings.mqtt.versions import V5
 from allthings.registry import Registry
 from allthings.registry.access import Terms
 from allthings.registry.settings import ATTEMPTS_BURST
 from allthings.things.times import now_ns
 from tests.gateway.codes import Paho, connect, packet, paho
-from tests.gateway.conftest import Gateway, wire
+from tests.gateway.conftest import Gateway, Wire, wire
 
 VERSIONS = [pytest.param(4, id="3.1.1"), pytest.param(5, id="5")]
 NOT_AUTHORIZED = 0x87
@@ -151,6 +155,48 @@ async def test_a_revoked_token_ends_its_connections_without_their_will(
         assert (await second.publish("things/lamp/x", "1")).code == 0
         async with paho(port, "lamp", lost.secret, protocol=protocol, accepted=False):
             pass
+
+
+@pytest.mark.parametrize("away", [True, False])
+@pytest.mark.parametrize("removed", ["rule", "thing"])
+async def test_a_will_is_not_said_when_its_owner_may_no_longer_say_it(
+    gateway: Gateway, registry: Registry, removed: str, away: bool
+) -> None:
+    rule = allow(registry, "thing:lamp", "wills/+")
+    allow(registry, "thing:pump", "wills/+")
+    async with (
+        gateway(registry) as port,
+        paho(port, "ann", PASSWORD) as ann,
+        wire(port) as lamp,
+        wire(port) as pump,
+    ):
+        assert await ann.subscribe("wills/#") == 1
+        await _with_will(lamp, registry, "lamp")
+        await _with_will(pump, registry, "pump")
+        if away:
+            lamp.close()
+        if removed == "rule":
+            registry.access.remove(rule)
+        else:
+            registry.things.remove("lamp")
+        if removed == "rule" or away:
+            async with asyncio.timeout(WITHIN_S):
+                while [one.what for one in registry.audit.list(kind="message-refused").entries] != ["wills/lamp"]:
+                    await asyncio.sleep(0.02)
+        lamp.close()
+        pump.close()
+        # Its delay is the same, so that of the lamp would have come before.
+        assert (await ann.next_message()).payload == b"pump"
+
+
+async def _with_will(client: Wire, registry: Registry, thing: str) -> None:
+    """Connect as a device with a will that waits for some seconds after its loss."""
+    will = Will(f"wills/{thing}", thing.encode(), properties=Properties(will_delay_interval=4))
+    secret = registry.tokens.create("device", thing, "", now_ns()).secret.encode()
+    lasting = Properties(session_expiry_interval=100)
+    connecting = Connect(thing, user_name=thing, password=secret, will=will, properties=lasting)
+    await client.send(encode(connecting, V5).hex())
+    assert (await packet(client))[2] == 0
 
 
 async def test_what_else_ends_a_connection(gateway: Gateway, registry: Registry) -> None:

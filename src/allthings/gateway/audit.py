@@ -47,19 +47,27 @@ class AuditTrail:
         self, connection: Connection, kind: str, what: str, why: str, *, who: str = "", client: str = ""
     ) -> None:
         """A client was refused `what`. If it is not known: `who` and `client` are what it claims to be."""
+        known = connection.principal.name
+        who = known or who[:AUDIT_TEXT_MAX]
+        address = connection.address
+        self._note(kind, who, address, what, why, connection.client or client, known or key_of(host(address)))
+
+    def refused_absent(self, client: str, owner: str, kind: str, what: str, why: str) -> None:
+        """A client that is away was refused `what`; `owner` is whose its session is."""
+        who = owner.partition(":")[2]
+        self._note(kind, who, "", what, why, client, who or client)
+
+    def _note(self, kind: str, who: str, address: str, what: str, why: str, client: str, payer: str) -> None:
+        """List it, unless `payer` has had too many listed lately."""
         if self._registry is None:
             return
         now_ns = self._now_ns()
-        known = connection.principal.name
-        who = known or who[:AUDIT_TEXT_MAX]
         what = what[:AUDIT_TEXT_MAX]
-        place = key_of(host(connection.address))
-        key = (kind, who, place, what)
+        key = (kind, who, key_of(host(address)) if address else client, what)
         before = self._listed.get(key)
         if before is not None and now_ns - before.time_ns < _SAME_NS:
             self._listed[key] = replace(before, repeated=before.repeated + 1)
             return
-        payer = known or place
         if self._all.wait_s("", now_ns) or self._each.wait_s(payer, now_ns):
             self._leave_out(now_ns, 1)
             return
@@ -70,10 +78,10 @@ class AuditTrail:
             area=REFUSAL,
             kind=kind,
             who=who,
-            address=connection.address,
+            address=address,
             what=what,
             why=why[:AUDIT_TEXT_MAX],
-            client=(connection.client or client)[:AUDIT_TEXT_MAX],
+            client=client[:AUDIT_TEXT_MAX],
         )
         self._pending.append(entry)
         self._listed[key] = entry

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from allthings.gateway import settings
 from allthings.gateway import strict as strict_things
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _NONE = Versions(-1, -1)
+#: As the audit list calls it.
+_REFUSED: Final = "message-refused"
+_NO_LONGER: Final = "its will may no longer be published there"
 
 
 class Following:
@@ -109,6 +112,27 @@ class Following:
                 if not credentials.open:
                     self._renew(connection, rules, done)
                 self._broker.quotas.attach(self._broker, connection)
+        if not credentials.open:
+            await self._check_absent(rules)
+
+    async def _check_absent(self, rules: Rules) -> None:
+        """Wills that wait for clients that are away: they are said as long as their owners might still say them."""
+        sessions = self._broker.sessions
+        waiting = [each for each in sessions.by_client.values() if each.connection is None and each.will is not None]
+        if not waiting:
+            return
+        owners = {each.owner for each in waiting}
+        standings = await asyncio.to_thread(self._registry.credentials.of_owners, owners)
+        for session in waiting:
+            will, standing = session.will, standings.get(session.owner)
+            if will is None or session.connection is not None:
+                continue
+            gone = standing is None and (bool(session.owner) or not rules.anonymous)
+            if gone or rules.grants(standing, session.client).publishing(will.message.topic) is None:
+                sessions.drop_will(session)
+                self._broker.audit.refused_absent(
+                    session.client, session.owner, _REFUSED, will.message.topic, _NO_LONGER
+                )
 
     def _standings(self) -> set[Standing]:
         standings = set(self._broker.credentials.standings())
@@ -136,6 +160,10 @@ class Following:
             return
         self._broker.subscriptions.withdraw(connection, connection.session)
         connection.session.withdraw()
+        will = connection.session.will
+        if will is not None and not principal.may_publish(will.message.topic):
+            self._broker.sessions.drop_will(connection.session)
+            self._broker.audit.refused(connection, _REFUSED, will.message.topic, _NO_LONGER)
 
     async def _things_changed(self) -> None:
         types = await asyncio.to_thread(self._registry.things.strict_types)
