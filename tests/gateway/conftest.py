@@ -13,6 +13,8 @@ import pytest
 
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
+from allthings.runtime.authority import Authority
+from tests.gateway.authorities import made
 from tests.gateway.station import Clock, Station
 from tests.servers import serving
 
@@ -29,6 +31,14 @@ def gateway(log: Log) -> Gateway:
         return serving(own_log or log, registry, family=f"test{next(_numbers)}", **options)
 
     return start
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority with a server certificate and a device's. Tests that change it make their own."""
+    authority = made(tmp_path_factory.mktemp("certs"))
+    authority.issue("pump-7")
+    return authority
 
 
 @pytest.fixture

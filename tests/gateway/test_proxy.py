@@ -23,8 +23,9 @@ from allthings.gateway.listeners import Listener
 from allthings.gateway.proxy import SIGNATURE, Header, encode, networks, parse
 from allthings.registry.registry import Registry
 from allthings.things.times import now_ns
+from tests.gateway.authorities import files, made
 from tests.gateway.conftest import Gateway
-from tests.gateway.test_tls import files, made, trusting
+from tests.gateway.test_tls import trusting
 
 #: The specification's own example of a header over TCP and IPv4, built up field by field.
 EXAMPLE = bytes.fromhex("0d0a0d0a000d0a515549540a 21 11 000c c0a80001 c0a8000b dc04 01bb".replace(" ", ""))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 import logging
 import os
 import shutil
@@ -14,26 +13,21 @@ import ssl
 import subprocess
 import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
 import pytest
-from cryptography import x509
-from hypothesis import given
-from hypothesis import strategies as st
 
-from allthings.gateway import certificates, settings
-from allthings.gateway.certificates import CertificateFiles, ClientCertificate, ServerCertificate, certificate_thing
-from allthings.gateway.errors import CertificateError
+from allthings.gateway import settings
+from allthings.gateway.certificates import ServerCertificate
 from allthings.gateway.listeners import Listener
 from allthings.mqtt.reasons import ReasonCode
 from allthings.registry.access import Terms
 from allthings.registry.registry import Registry
 from allthings.runtime.authority import DEVICE_DAYS, Authority, server_names
-from allthings.things.names import THING_NAME
 from allthings.things.times import NS_PER_S, now_ns
+from tests.gateway.authorities import files, made
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_broker import next_message
 
@@ -41,20 +35,6 @@ VERSIONS = [aiomqtt.ProtocolVersion.V311, aiomqtt.ProtocolVersion.V5]
 TLS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 RESET_IS_AN_END = contextlib.suppress(ConnectionError)
 CONNECT = bytes.fromhex("100e 0004 4d515454 05 02 003c 00 0001 61".replace(" ", ""))
-
-
-def made(folder: Path) -> Authority:
-    authority = Authority(folder, now_ns())
-    authority.create(server_names([]))
-    return authority
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """An authority with a server certificate and a device's. Tests that change it make their own."""
-    authority = made(tmp_path_factory.mktemp("certs"))
-    authority.issue("pump-7")
-    return authority
 
 
 @pytest.fixture
@@ -65,10 +45,6 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
         opened.things.create({"title": name}, now_ns(), name)
     yield opened
     opened.close()
-
-
-def files(authority: Authority) -> CertificateFiles:
-    return CertificateFiles(*authority.server, authority.clients)
 
 
 def dressed(authority: Authority) -> Any:
@@ -270,53 +246,6 @@ async def test_connections_end_when_their_certificate_does(
         assert answer == b""
 
 
-def test_authorities_revoke_only_what_they_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some count their certificates from 1, so two of them give the same number."""
-    ours = made(tmp_path / "ours")
-    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
-    theirs = made(tmp_path / "theirs")
-    signed = x509.load_pem_x509_certificate(ours.issue("pump-7").certificate.read_bytes())
-    shown = ClientCertificate("pump-7", certificates._identity(signed.issuer.public_bytes(), signed.serial_number))
-    revoked = x509.RevokedCertificateBuilder().serial_number(signed.serial_number)
-    entry = revoked.revocation_date(datetime(2026, 1, 1, tzinfo=UTC)).build()
-    both = tmp_path / "both.pem"
-    theirs._write_clients([entry])
-    both.write_bytes(ours.clients.read_bytes() + theirs.clients.read_bytes())
-    server = ServerCertificate(CertificateFiles(*ours.server, both))
-    assert server.objection(shown) == ""
-    ours._write_clients([entry])
-    both.write_bytes(theirs.clients.read_bytes() + ours.clients.read_bytes())
-    assert server.refresh()
-    assert server.objection(shown) == "its certificate is revoked"
-    both.write_bytes(both.read_bytes().replace(b"BEGIN X509 CRL-----\nMI", b"BEGIN X509 CRL-----\nNI"))
-    assert not server.refresh()
-    assert server.objection(shown) == "its certificate is revoked"
-
-
-@pytest.mark.parametrize(
-    ("certificate", "thing"),
-    [
-        (None, ""),
-        ({}, ""),
-        ({"subject": ((("commonName", "a"),),)}, "a"),
-        ({"subject": ((("organizationName", "x"),), (("commonName", "a"),))}, "a"),
-        ({"subject": ((("commonName", "a"),), (("commonName", "b"),))}, ""),
-        ({"subject": ((("commonName", "no / name"),),)}, ""),
-        ({"subject": ((("commonName", "a"),),), "subjectAltName": (("DNS", "b"),)}, "b"),
-        ({"subject": (), "subjectAltName": (("DNS", "b"), ("URI", "urn:allthings:c"))}, "c"),
-        ({"subject": (), "subjectAltName": (("URI", "urn:other:c"), ("IP Address", "::1"))}, ""),
-        ({"subject": (), "subjectAltName": (("URI", "urn:allthings:c"), ("URI", "urn:allthings:d"))}, ""),
-    ],
-)
-def test_the_thing_of_a_certificate(certificate: Any, thing: str) -> None:
-    assert certificate_thing(certificate) == thing
-
-
-@given(name=st.from_regex(THING_NAME, fullmatch=True))
-def test_every_thing_can_be_named(name: str) -> None:
-    assert certificate_thing({"subjectAltName": (("URI", f"urn:allthings:{name}"),)}) == name
-
-
 # Sessions
 
 
@@ -387,30 +316,6 @@ async def test_a_new_certificate_is_taken_and_a_bad_one_refused(
         authority.server.certificate.write_bytes(good)
         await logged("a new certificate is in use")
         await stays.publish("a/b", "still here", qos=1)
-
-
-def test_what_cannot_be_used_is_named(authority: Authority, tmp_path: Path) -> None:
-    server, empty = authority.server, tmp_path / "empty.pem"
-    empty.write_bytes(b"")
-    other = made(tmp_path / "other").server
-    for wrong, said in (
-        (CertificateFiles(tmp_path / "none.pem", server.key), "none.pem cannot be read"),
-        (CertificateFiles(server.certificate, tmp_path / "none.key"), "none.key cannot be read"),
-        (CertificateFiles(server.certificate, other.key), "is not the key of"),
-        (CertificateFiles(empty, server.key), "cannot be used"),
-        (CertificateFiles(*server, empty), "empty.pem holds no certificates"),
-    ):
-        with pytest.raises(CertificateError, match=said):
-            ServerCertificate(wrong)
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-def test_a_key_with_a_password_is_refused_without_asking(authority: Authority, tmp_path: Path) -> None:
-    locked = tmp_path / "locked.key"
-    command = ["openssl", "pkey", "-in", authority.server.key, "-aes128", "-passout", "pass:secret", "-out", locked]
-    subprocess.run(command, check=True)
-    with pytest.raises(CertificateError, match="password"):
-        ServerCertificate(CertificateFiles(authority.server.certificate, locked))
 
 
 # Clients that nobody would wish for
@@ -523,9 +428,3 @@ async def test_a_subscriber_that_does_not_read_holds_nobody_up(gateway: Gateway,
             for _ in range(40):
                 await publisher.publish("a/b", payload, qos=1)
         writer.transport.abort()
-
-
-def test_names_are_counted_once() -> None:
-    names = server_names(["localhost", "box.local", "box.local"])
-    assert names[:2] == ["localhost", "box.local"]
-    assert all(len(list(group)) == 1 for _, group in itertools.groupby(sorted(names)))

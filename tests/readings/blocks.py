@@ -13,6 +13,8 @@ from allthings.readings.decoded import Decoded
 from allthings.readings.model import Model
 from allthings.readings.values import python_value
 
+#: The topic of the objects of thing a.
+OBJECT = "things/a/properties"
 NOW_NS = 1_790_000_000_123_456_789
 
 
@@ -84,3 +86,9 @@ def rows_of(decoded: Decoded) -> list[Row]:
 def values_of(decoded: Decoded) -> dict[str, Any]:
     """Property to value, for blocks of one thing with one value each."""
     return {row.property: row.value for row in rows_of(decoded)}
+
+
+def only_reason(*messages: Message, model: Model | None = None) -> str:
+    decoded = decode_messages(*messages, model=model)
+    assert len(decoded.rejects) == 1
+    return decoded.rejects[0].reason

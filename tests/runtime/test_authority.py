@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import ssl
 import stat
@@ -134,3 +135,9 @@ def test_files_of_others_are_named(authority: Authority) -> None:
     authority.certificate.write_text("no certificate")
     with pytest.raises(CertificateFileError, match=r"ca\.pem"):
         valid_until(authority.certificate)
+
+
+def test_names_are_counted_once() -> None:
+    names = server_names(["localhost", "box.local", "box.local"])
+    assert names[:2] == ["localhost", "box.local"]
+    assert all(len(list(group)) == 1 for _, group in itertools.groupby(sorted(names)))
