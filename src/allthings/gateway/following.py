@@ -123,7 +123,9 @@ class Following:
             return
         owners = {each.owner for each in waiting}
         standings = await asyncio.to_thread(self._registry.credentials.of_owners, owners)
-        for session in waiting:
+        for number, session in enumerate(waiting):
+            if number % settings.RENEWED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             will, standing = session.will, standings.get(session.owner)
             if will is None or session.connection is not None:
                 continue
