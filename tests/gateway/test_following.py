@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -42,6 +43,12 @@ class Trail:
         """Not looked at here."""
 
 
+class Sessions:
+    """Nobody is away here; see test_access for who is."""
+
+    by_client: ClassVar[dict[str, object]] = {}
+
+
 class Broker:
     """As much of a broker as following needs."""
 
@@ -51,6 +58,7 @@ class Broker:
         self.quotas = Quotas()
         self.strict = Strict(now_ns)
         self.audit = Trail()
+        self.sessions = Sessions()
 
 
 @pytest.fixture
