@@ -158,7 +158,7 @@ async def test_a_revoked_token_ends_its_connections_without_their_will(
 
 
 @pytest.mark.parametrize("away", [True, False])
-@pytest.mark.parametrize("removed", ["rule", "thing"])
+@pytest.mark.parametrize("removed", ["rule", "thing", "token"])
 async def test_a_will_is_not_said_when_its_owner_may_no_longer_say_it(
     gateway: Gateway, registry: Registry, removed: str, away: bool
 ) -> None:
@@ -171,12 +171,14 @@ async def test_a_will_is_not_said_when_its_owner_may_no_longer_say_it(
         wire(port) as pump,
     ):
         assert await ann.subscribe("wills/#") == 1
-        await _with_will(lamp, registry, "lamp")
+        token = await _with_will(lamp, registry, "lamp")
         await _with_will(pump, registry, "pump")
         if away:
             lamp.close()
         if removed == "rule":
             registry.access.remove(rule)
+        elif removed == "token":
+            registry.tokens.revoke(token)
         else:
             registry.things.remove("lamp")
         if removed == "rule" or away:
@@ -189,14 +191,15 @@ async def test_a_will_is_not_said_when_its_owner_may_no_longer_say_it(
         assert (await ann.next_message()).payload == b"pump"
 
 
-async def _with_will(client: Wire, registry: Registry, thing: str) -> None:
-    """Connect as a device with a will that waits for some seconds after its loss."""
+async def _with_will(client: Wire, registry: Registry, thing: str) -> str:
+    """Connect as a device with a will that waits for some seconds after its loss; the id of its token."""
     will = Will(f"wills/{thing}", thing.encode(), properties=Properties(will_delay_interval=4))
-    secret = registry.tokens.create("device", thing, "", now_ns()).secret.encode()
+    token = registry.tokens.create("device", thing, "", now_ns())
     lasting = Properties(session_expiry_interval=100)
-    connecting = Connect(thing, user_name=thing, password=secret, will=will, properties=lasting)
+    connecting = Connect(thing, user_name=thing, password=token.secret.encode(), will=will, properties=lasting)
     await client.send(encode(connecting, V5).hex())
     assert (await packet(client))[2] == 0
+    return token.id
 
 
 async def test_what_else_ends_a_connection(gateway: Gateway, registry: Registry) -> None:

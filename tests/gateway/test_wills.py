@@ -82,6 +82,22 @@ async def test_a_will_that_waits_survives_a_crash_and_is_said_once(station: Stat
     assert {each.packet_id: each.payload for each in watching.publishes()} in ({}, {1: b"1"}), "at most the same again"
 
 
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_a_client_had_shown_when_it_gave_its_will_survives_a_crash(station: Station, kept: bool) -> None:
+    peer = await station.connect("a", clean=False, expiry_s=1000, will=will(b"1", 5))
+    sessions = station.broker.sessions
+    session = sessions.by_client["a"]
+    assert session.will is not None
+    sessions.hold_will(session, session.will.message, 5, "token:1")
+    await gone(station, peer)
+    if kept:
+        await station.keeper.keep()
+    await station.restart()
+    found = station.broker.sessions.by_client["a"].will
+    assert found is not None
+    assert (found.credential, found.due_ns > 0) == ("token:1", True)
+
+
 async def test_a_will_that_waits_is_said_when_the_session_ends_before(station: Station) -> None:
     watching = await watcher(station)
     peer = await station.connect("a", clean=False, expiry_s=1000, will=will(b"1", 500))

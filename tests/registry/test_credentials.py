@@ -44,16 +44,6 @@ def test_tokens_are_found_many_at_once(furnished: Registry) -> None:
     assert furnished.credentials.by_tokens([], T0) == []
 
 
-def test_owners_of_sessions_are_found_as_they_are_now(furnished: Registry) -> None:
-    asked = ["thing:pump", "user:ada", "thing:ada", "user:pump", "thing:gone", ""]
-    assert furnished.credentials.of_owners(asked) == {
-        "thing:pump": Standing("device", "pump", "", "acme", ""),
-        "user:ada": Standing("user", "ada", "operator", "acme", ""),
-    }
-    furnished.users.remove("ada")
-    assert furnished.credentials.of_owners(["user:ada"]) == {}
-
-
 def test_a_device_may_have_a_password(furnished: Registry) -> None:
     credentials = furnished.credentials
     assert credentials.by_password("lamp", "open sesame") is None

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from allthings.gateway import settings
 from allthings.gateway.rules import EVERYTHING, NOTHING, Grants, Rules
+from allthings.registry.credentials import Standing
 from allthings.things.names import TENANT
 
 if TYPE_CHECKING:
-    from allthings.registry.credentials import Standing
     from allthings.registry.registry import Registry
 
 
@@ -54,12 +54,24 @@ class Principal:
             return ""
         return f"{'thing' if self.standing.kind == 'device' else 'user'}:{self.standing.name}"
 
+    @property
+    def credential(self) -> str:
+        """What it has shown; "" for nothing."""
+        return self.standing.credential if self.standing else ""
+
     def may_publish(self, topic: str) -> bool:
         return self.grants.publishing(topic) is not None
 
     def may_subscribe(self, topic_filter: str) -> bool:
         """Whether one rule allows all of a filter; that of a shared subscription with its `$share/name/` too."""
         return self.grants.subscribing(topic_filter) is not None
+
+
+def standing_of(owner: str, credential: str) -> Standing | None:
+    """Who the owner of a session (`Principal.owner`) was by that credential, to be renewed: role and tenant are not
+    known."""
+    kind, _, name = owner.partition(":")
+    return Standing("device" if kind == "thing" else "user", name, "", "", credential) if name else None
 
 
 #: Before CONNECT; and anyone in open mode. Neither is ever changed.

@@ -84,6 +84,8 @@ class WillHeld(msgspec.Struct, frozen=True, tag="willheld", array_like=True):
     client: str
     delay_s: int
     will: Publish
+    #: What the client has shown (registry.credentials.Standing); "" for nothing.
+    credential: str = ""
 
 
 class WillWaits(msgspec.Struct, frozen=True, tag="will", array_like=True):

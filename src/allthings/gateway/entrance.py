@@ -112,7 +112,8 @@ class Entrance:
         session, present = broker.sessions.open(client, owner, packet.clean_start, expiry_s)
         if packet.will is not None:
             delay_s = packet.will.properties.will_delay_interval or 0
-            broker.sessions.hold_will(session, _message_of(packet.will), delay_s)
+            credential = connection.principal.credential
+            broker.sessions.hold_will(session, _message_of(packet.will), delay_s, credential)
         # The rules may have changed while the client was away.
         broker.subscriptions.withdraw(connection, session)
         if session.durable or present or packet.will is not None:

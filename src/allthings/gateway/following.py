@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from allthings.gateway import settings
 from allthings.gateway import strict as strict_things
+from allthings.gateway.access import standing_of
 from allthings.gateway.rules import Rules
 from allthings.mqtt.reasons import ReasonCode
 from allthings.registry.counters import Versions
@@ -20,6 +21,7 @@ from allthings.things.errors import UnavailableError
 if TYPE_CHECKING:
     from allthings.gateway.broker import Broker
     from allthings.gateway.connection import Connection
+    from allthings.gateway.session import Session
     from allthings.registry.credentials import Standing
     from allthings.registry.registry import Registry
 
@@ -116,20 +118,21 @@ class Following:
             await self._check_absent(rules)
 
     async def _check_absent(self, rules: Rules) -> None:
-        """Wills that wait for clients that are away: they are said as long as their owners might still say them."""
+        """Wills that wait for clients that are away: said as long as what these had shown still lets them say so."""
         sessions = self._broker.sessions
         waiting = [each for each in sessions.by_client.values() if each.connection is None and each.will is not None]
         if not waiting:
             return
-        owners = {each.owner for each in waiting}
-        standings = await asyncio.to_thread(self._registry.credentials.of_owners, owners)
+        asked = {before for each in waiting if (before := _standing(each)) is not None}
+        standings = await asyncio.to_thread(self._registry.credentials.renew, asked)
         for number, session in enumerate(waiting):
             if number % settings.RENEWED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            will, standing = session.will, standings.get(session.owner)
+            will, before = session.will, _standing(session)
             if will is None or session.connection is not None:
                 continue
-            gone = standing is None and (bool(session.owner) or not rules.anonymous)
+            standing = standings.get(before) if before is not None else None
+            gone = standing is None and (before is not None or not rules.anonymous)
             if gone or rules.grants(standing, session.client).publishing(will.message.topic) is None:
                 sessions.drop_will(session)
                 self._broker.audit.refused_absent(
@@ -177,3 +180,8 @@ class Following:
         if strict.things != before:
             for connection in self._broker.connections:
                 connection.forget_verdicts()
+
+
+def _standing(session: Session) -> Standing | None:
+    """Who a client with a will was when it gave it."""
+    return standing_of(session.owner, session.will.credential) if session.will is not None else None

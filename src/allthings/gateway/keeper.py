@@ -116,7 +116,7 @@ class Keeper:
                     if gateway == self._prefix:
                         wills.rows.loaded(rest, kept.client)
                     if self._shard.owns(kept.client):
-                        wills.keep(kept.client, LastWill(kept.will, kept.delay_s, kept.due_ns))
+                        wills.keep(kept.client, LastWill(kept.will, kept.delay_s, kept.due_ns, kept.credential))
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the wills is damaged and left out: %s", key, error)
         wills.rows.dirty.clear()

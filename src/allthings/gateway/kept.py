@@ -60,6 +60,7 @@ class KeptWill(msgspec.Struct, frozen=True, array_like=True):
     will: Publish
     delay_s: int
     due_ns: int
+    credential: str = ""
 
 
 class KeptRetained(msgspec.Struct, frozen=True, array_like=True):

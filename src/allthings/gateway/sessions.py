@@ -84,9 +84,9 @@ class Sessions:
             )
         self.dropped_messages += messages
 
-    def hold_will(self, session: Session, message: Publish, delay_s: int) -> None:
-        """Whoever connects now has a will."""
-        session.will = self.wills.hold(session.client, message, delay_s)
+    def hold_will(self, session: Session, message: Publish, delay_s: int, credential: str) -> None:
+        """Whoever connects now, having shown `credential`, has a will."""
+        session.will = self.wills.hold(session.client, message, delay_s, credential)
 
     # Begin
 

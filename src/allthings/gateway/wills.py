@@ -20,11 +20,15 @@ _ROWS: Final = 256
 
 
 class LastWill(NamedTuple):
-    """`due_ns` (Unix time): when it is said because the client has gone and not come back; 0 while it is there."""
+    """`due_ns` (Unix time): when it is said because the client has gone and not come back; 0 while it is there.
+
+    `credential` is what the client had shown when it gave the will (registry.credentials.Standing).
+    """
 
     message: Publish
     delay_s: int
     due_ns: int = 0
+    credential: str = ""
 
 
 class Wills:
@@ -38,10 +42,10 @@ class Wills:
         self.stored: dict[str, LastWill] = {}
         self.rows = Rows(_ROWS)
 
-    def hold(self, client: str, message: Publish, delay_s: int) -> LastWill:
+    def hold(self, client: str, message: Publish, delay_s: int, credential: str) -> LastWill:
         """A client that connects has a will."""
-        self._change(WillHeld(client, delay_s, message))
-        return LastWill(message, delay_s)
+        self._change(WillHeld(client, delay_s, message, credential))
+        return LastWill(message, delay_s, credential=credential)
 
     def wait(self, client: str, will: LastWill, due_ns: int) -> LastWill:
         """The client is gone; its will waits until then."""
@@ -67,7 +71,7 @@ class Wills:
         client = change.client
         match change:
             case WillHeld():
-                self.keep(client, LastWill(change.will, change.delay_s))
+                self.keep(client, LastWill(change.will, change.delay_s, credential=change.credential))
             case WillWaits():
                 if (will := self.stored.get(client)) is not None:
                     self.keep(client, will._replace(due_ns=change.due_ns))

@@ -105,23 +105,6 @@ class Credentials:
                     renewed[one] = _renewed_password(session, one)
         return renewed
 
-    def of_owners(self, owners: Collection[str]) -> dict[str, Standing]:
-        """Of owners of sessions (`thing:{name}`, `user:{name}`) those that exist, as they are now.
-
-        What they have shown is not known, hence `credential` is "".
-        """
-        things = [name for kind, _, name in (owner.partition(":") for owner in owners) if kind == "thing"]
-        users = [name for kind, _, name in (owner.partition(":") for owner in owners) if kind == "user"]
-        found: dict[str, Standing] = {}
-        with self._database.read() as session:
-            for chunk in _chunks(things):
-                for name, tenant in session.execute(_tenants(chunk)):
-                    found[f"thing:{name}"] = Standing("device", name, "", tenant, "")
-            for chunk in _chunks(users):
-                for user in session.scalars(sa.select(UserRow).where(UserRow.name.in_(chunk))):
-                    found[f"user:{user.name}"] = _of_user(user, "")
-        return found
-
     def set_device_password(self, thing: str, password: str, now_ns: int) -> str:
         """Give a thing (by name or id) a password; it ends connections made with the one before. Its name.
 
