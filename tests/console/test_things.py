@@ -33,6 +33,14 @@ async def test_the_overview_calls_things_by_their_titles(open_page: OpenPage, co
     await expect(row).to_contain_text("°C")
 
 
+async def test_the_overview_need_not_wait_for_descriptions(open_page: OpenPage) -> None:
+    page = await open_page("/console/things")
+    await page.route("**/things/*", lambda route: route.abort())
+    await page.get_by_role("link", name="Overview", exact=True).click()
+    row = page.get_by_role("region", name="Newest values").get_by_role("listitem").filter(has_text="Boiler in the cellar")
+    await expect(row.first).to_contain_text("°C")
+
+
 async def test_a_thing_is_added_and_its_device_given_a_token(open_page: OpenPage, console: Console) -> None:
     page = await open_page("/console/things")
     await page.get_by_role("button", name="Add thing").click()
