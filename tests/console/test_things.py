@@ -37,7 +37,9 @@ async def test_the_overview_need_not_wait_for_descriptions(open_page: OpenPage) 
     page = await open_page("/console/things")
     await page.route("**/things/*", lambda route: route.abort())
     await page.get_by_role("link", name="Overview", exact=True).click()
-    row = page.get_by_role("region", name="Newest values").get_by_role("listitem").filter(has_text="Boiler in the cellar")
+    row = (
+        page.get_by_role("region", name="Newest values").get_by_role("listitem").filter(has_text="Boiler in the cellar")
+    )
     await expect(row.first).to_contain_text("°C")
 
 

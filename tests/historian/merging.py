@@ -26,6 +26,7 @@ def main() -> None:
                 (thread / "comm").read_text().strip()
                 for thread in Path("/proc/self/task").iterdir()
                 if os.getpriority(os.PRIO_PROCESS, int(thread.name)) == settings.MERGE_NICENESS
+                or os.sched_getscheduler(int(thread.name)) == os.SCHED_IDLE
             }
         )
     )

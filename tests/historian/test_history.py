@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from allthings.historian import settings
 from allthings.historian.errors import QueryLimitError, QueryRefusedError
 from allthings.historian.history import History
 from allthings.historian.plot import largest_triangles
@@ -264,22 +259,6 @@ def test_strange_clocks_are_kept(history: History) -> None:
     assert ns(series.table.column("time")) == [time // (86_400 * S) * 86_400 * S for time in times]
     assert history.current().to_pylist()[0]["time"].value == times[-1]
     assert history.disk_bytes() > 0
-
-
-def test_merges_stand_back(history: History) -> None:
-    names = {thread.name: (thread / "comm").read_text() for thread in Path("/proc/self/task").iterdir()}
-    merging = [int(number) for number, name in names.items() if name.startswith("MergeMutate")]
-    assert merging
-    assert {os.getpriority(os.PRIO_PROCESS, number) for number in merging} == {settings.MERGE_NICENESS}
-    assert os.getpriority(os.PRIO_PROCESS, 0) < settings.MERGE_NICENESS, "who asks is not made to wait"
-
-
-def test_threads_of_questions_and_inserts_do_not_stand_back(tmp_path: Path) -> None:
-    """The engine's idle threads serve everybody, and one that a merge made would stand back as the merge does."""
-    # A process of its own: an engine that was closed leaves threads of its merges to the next one.
-    command = [sys.executable, "-m", "tests.historian.merging", str(tmp_path / "history")]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["MergeMutate"]
 
 
 # The same key more than once

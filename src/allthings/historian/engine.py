@@ -6,12 +6,10 @@ room asks of ClickHouse goes through here, so this is also where the engine's er
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any, Final
 
 import clickhouse_connect
@@ -135,19 +133,6 @@ class Engine:
             first.close()
         #: Held while something must not meet an insert: expired readings are dropped under it.
         self.inserting = threading.Lock()
-
-    def merge_last(self) -> None:
-        """Let merges have what time others leave: an embedded engine's share the cores with everything else here."""
-        if not self.embedded:
-            return
-        # The engine lends its idle threads to whoever needs some, and a thread has the priority of the one that made
-        # it. So all are made now, while no merge can make any: an insert would wait behind everything else on those.
-        self.query.value(f"SELECT sum(sleepEachRow(0.05)) {settings.POOL_FILLED}")
-        for thread in Path("/proc/self/task").glob("*"):
-            # A thread may have ended by now; systems but Linux have no such directory.
-            with suppress(OSError):
-                if (thread / "comm").read_text().startswith(settings.MERGE_THREADS):
-                    os.setpriority(os.PRIO_PROCESS, int(thread.name), settings.MERGE_NICENESS)
 
     def close(self) -> None:
         for handles in (self.sql, self.query, self.ingest, self.work):

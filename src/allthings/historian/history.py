@@ -11,6 +11,7 @@ from allthings.historian import schema, sql, views
 from allthings.historian.asking import Asking
 from allthings.historian.engine import Engine
 from allthings.historian.errors import HistorianUnavailableError
+from allthings.historian.merges import Merges
 from allthings.historian.newest import newest
 from allthings.historian.plot import Plotting
 from allthings.historian.query import HistoryQuery, Series
@@ -40,7 +41,8 @@ class History:
         self._opened = Engine(self._dsn)
         schema.upgrade(self._opened)
         views.create(self._opened)
-        self._opened.merge_last()
+        self._merges = Merges(self._opened)
+        self._merges.begin()
         self._refused = Refused(self._opened.query)
         # Others may insert into a server.
         self._unrolled = Unrolled(self._opened.query) if self._opened.embedded else None
@@ -63,6 +65,7 @@ class History:
         if self._unrolled:
             self._unrolled.insert([each.readings for each in decoded])
         write(self._engine, decoded)
+        self._merges.look()
 
     def history(self, query: HistoryQuery) -> list[Series]:
         """Answer a question. Raises QueryRefusedError, QueryLimitError, HistorianUnavailableError."""

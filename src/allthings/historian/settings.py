@@ -17,9 +17,15 @@ SQL_HANDLES: Final = 2
 #: How long a query waits for a free handle before it is refused.
 HANDLE_WAIT_S: Final = 30.0
 
-#: Threads of the embedded engine that merge parts begin with this name; and how far they stand back (nice(2)).
+#: Threads of the embedded engine that merge parts begin with this name; and how far they stand back (nice(2)) while
+#: they do not only take what time others leave.
 MERGE_THREADS: Final = "MergeMutate"
 MERGE_NICENESS: Final = 10
+#: How often the parts of a partition are counted, and from how many on merges get a share of the time, until they are
+#: fewer than the other. While merges keep up there are about twenty; the engine slows inserts down at a thousand.
+MERGE_LOOK_EVERY_S: Final = 5.0
+MERGE_PARTS_MANY: Final = 60
+MERGE_PARTS_FEW: Final = 30
 #: More threads than all handles and merges have at once, and what makes so many.
 POOL_THREADS: Final = 48
 POOL_FILLED: Final = f"FROM numbers_mt({POOL_THREADS}) SETTINGS max_threads = {POOL_THREADS}, max_block_size = 1"
