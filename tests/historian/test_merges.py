@@ -11,10 +11,11 @@ import pytest
 
 from allthings.historian import merges, settings
 from allthings.historian.history import History
+from allthings.historian.retention import Retention
 from tests.historian.blocks import T0, S, decoded
 
 #: Whether this machine lets us tell a thread to yield, and to yield no more.
-MAY_YIELD = merges._may_return()
+MAY_YIELD = merges._may_take_back()
 
 
 def threads() -> list[int]:
@@ -61,18 +62,40 @@ def test_merges_get_their_share_while_parts_are_many(history: History, monkeypat
         assert policies() == {os.SCHED_IDLE}
 
 
+@pytest.mark.skipif(not MAY_YIELD, reason="needs CAP_SYS_NICE or RLIMIT_NICE")
 def test_parts_are_not_counted_after_each_insert(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history._merges, "_handle", None)
+    monkeypatch.setattr(merges, "_MOST_PARTS", "SELECT 1000")
     insert(history, 1)
+    assert policies() == {os.SCHED_IDLE}
     history._merges._look_at = 0.0
-    if MAY_YIELD:
-        with pytest.raises(AttributeError):
-            insert(history, 2)
+    insert(history, 2)
+    assert policies() == {os.SCHED_OTHER}
+
+
+@pytest.mark.skipif(not MAY_YIELD, reason="needs CAP_SYS_NICE or RLIMIT_NICE")
+def test_merges_hurry_for_who_waits_until_they_end(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    history.retain(T0, Retention())
+    assert policies() == {os.SCHED_OTHER}
+    assert {os.getpriority(os.PRIO_PROCESS, number) for number in threads()} == {settings.MERGE_NICENESS}
+    history._merges._look_at = 0.0
+    insert(history, 1)
+    assert policies() == {os.SCHED_IDLE}
+    seen: list[set[int]] = []
+    engine = history._engine
+    close = engine.close
+
+    def closing() -> None:
+        seen.append(policies())
+        close()
+
+    monkeypatch.setattr(engine, "close", closing)
+    history.close()
+    assert seen == [{os.SCHED_OTHER}]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_who_may_not_take_it_back_does_not_let_merges_yield() -> None:
-    program = "import os; from allthings.historian import merges; os.setuid(65534); print(merges._may_return())"
+    program = "import os; from allthings.historian import merges; os.setuid(65534); print(merges._may_take_back())"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["False"]
 

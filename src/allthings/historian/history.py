@@ -39,9 +39,9 @@ class History:
     def open(self) -> None:
         """Connect, and create or upgrade the tables. Raises HistorianUnavailableError."""
         self._opened = Engine(self._dsn)
+        self._merges = Merges(self._opened)
         schema.upgrade(self._opened)
         views.create(self._opened)
-        self._merges = Merges(self._opened)
         self._merges.begin()
         self._refused = Refused(self._opened.query)
         # Others may insert into a server.
@@ -107,7 +107,7 @@ class History:
         """Drop what is older than the rules say, as far as the rollups reflect it. Inserts wait for a moment."""
         with self._working:
             self._floors = True
-            report = Retaining(self._engine, self._bring_up).run(now_ns, retention)
+            report = Retaining(self._engine, self._bring_up, self._merges.hurry).run(now_ns, retention)
             self._floors = bool(self._engine.work.value("SELECT count() FROM floors"))
         return report
 
@@ -159,5 +159,7 @@ class History:
     def close(self) -> None:
         """Close the engine, waiting for statements under way."""
         if self._opened is not None:
+            # The engine ends when its merges have noticed.
+            self._merges.hurry()
             self._opened.close()
             self._opened = None

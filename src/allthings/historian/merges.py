@@ -29,13 +29,15 @@ class Merges:
     def __init__(self, engine: Engine) -> None:
         # Only inserts use this handle, and `look` comes after them: it waits for no question.
         self._handle = engine.ingest
-        self._mine = engine.embedded
+        self._embedded = engine.embedded
+        #: Whether they may be told to yield, and whether they do.
+        self._may_yield = False
         self._yielding = False
         self._look_at = 0.0
 
     def begin(self) -> None:
         """Let merges stand back from now on. To be called before the first of them."""
-        if not self._mine:
+        if not self._embedded:
             return
         # The engine lends its idle threads to whoever needs some, and a thread has the priority of the one that made
         # it. So all are made now, while no merge can make any: an insert would wait behind everything else on those.
@@ -44,14 +46,13 @@ class Merges:
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, thread, settings.MERGE_NICENESS)
         self._look_at = time.monotonic() + settings.MERGE_LOOK_EVERY_S
-        if _may_return():
+        self._may_yield = _may_take_back()
+        if self._may_yield:
             self._yield(True)
-        else:
-            self._mine = False
 
     def look(self) -> None:
         """Give merges their share while parts are many."""
-        if not self._mine or time.monotonic() < self._look_at:
+        if not self._may_yield or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + settings.MERGE_LOOK_EVERY_S
         parts = int(self._handle.value(_MOST_PARTS))
@@ -59,6 +60,11 @@ class Merges:
             self._yield(False)
         elif parts < settings.MERGE_PARTS_FEW and not self._yielding:
             self._yield(True)
+
+    def hurry(self) -> None:
+        """Somebody is about to wait for merges to end: they get their share until `look` finds that parts are few."""
+        if self._yielding:
+            self._yield(False)
 
     def _yield(self, yielding: bool) -> None:
         self._yielding = yielding
@@ -83,7 +89,7 @@ def _set_yielding(thread: int, yielding: bool) -> None:
     os.sched_setscheduler(thread, os.SCHED_IDLE if yielding else os.SCHED_OTHER, os.sched_param(0))
 
 
-def _may_return() -> bool:
+def _may_take_back() -> bool:
     """Whether a thread of ours that yields may be told to do so no more. One of our own tries."""
     allowed = []
 

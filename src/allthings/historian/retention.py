@@ -99,12 +99,13 @@ _PARTS: Final = (
 
 
 class Retaining:
-    """Drops what has expired. `bring_up` reflects all readings in the rollups."""
+    """Drops what has expired. `bring_up` reflects all readings in the rollups, `hurry` lets merges end soon."""
 
-    def __init__(self, engine: Engine, bring_up: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, bring_up: Callable[[], None], hurry: Callable[[], None]) -> None:
         self._inserting = engine.inserting
         self._work = engine.work
         self._bring_up = bring_up
+        self._hurry = hurry
 
     def run(self, now_ns: int, retention: Retention) -> RetentionReport:
         """Drop what has expired by now. A rule that is made longer brings nothing back."""
@@ -113,6 +114,8 @@ class Retaining:
         self._bring_up()
         months = deletions = 0
         with self._inserting:
+            # A month is dropped when the merges under way have ended; inserts wait for that.
+            self._hurry()
             self._bring_up()
             special = self._special(retention)
             for part in _PARTS:
