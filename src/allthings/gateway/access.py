@@ -68,8 +68,7 @@ class Principal:
 
 
 def standing_of(owner: str, credential: str) -> Standing | None:
-    """Who the owner of a session (`Principal.owner`) was by that credential, to be renewed: role and tenant are not
-    known."""
+    """Who the owner of a session (`Principal.owner`) was by that credential, without role and tenant: to be renewed."""
     kind, _, name = owner.partition(":")
     return Standing("device" if kind == "thing" else "user", name, "", "", credential) if name else None
 

@@ -3,6 +3,9 @@
 The loop over a receive buffer hands runs of plain PUBLISH packets to the broker as they stand; everything else goes
 through the codec. Whatever the codec refuses is answered with the reason code that the standard names, then the
 connection is closed (MQTT 5 section 4.13).
+
+It is one file, though long: the state of a connection is in the slots of one object, which the hot path reads without
+a call in between.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Names {
   }
 
   /** A list of things came: that will do until their descriptions are there. */
-  list(things: readonly ThingSummary[]): void {
+  learn(things: readonly ThingSummary[]): void {
     this.listed = new Map(
       things.map(({ main, ...one }) => [
         one.thing,
