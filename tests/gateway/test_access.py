@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from allthings.gateway import settings
 from allthings.gateway.access import ANYONE, Credentials
 from allthings.mqtt.codec import encode
 from allthings.mqtt.packets import Connect, Will
@@ -73,8 +74,12 @@ async def test_a_rule_made_at_run_time_holds_for_open_connections(
         assert (await lamp.publish("things/lamp/x", "1")).code == 0
 
 
-async def test_the_shortest_way_of_a_message_obeys_too(gateway: Gateway, registry: Registry, token: str) -> None:
-    """Equal packets one by one take a way of their own, which remembers the verdict."""
+@pytest.mark.parametrize("sockets", [pytest.param(1, id="in the lane"), pytest.param(1000, id="alone")])
+async def test_the_shortest_way_of_a_message_obeys_too(
+    gateway: Gateway, registry: Registry, token: str, monkeypatch: pytest.MonkeyPatch, sockets: int
+) -> None:
+    """Equal packets one by one take ways of their own, which remember the verdict."""
+    monkeypatch.setattr(settings, "LANE_SOCKETS_MIN", sockets)
     topic = b"things/lamp/x"
     async with gateway(registry) as port, wire(port) as client:
         await client.send(connect("lamp", token).hex())

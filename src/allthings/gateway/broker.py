@@ -17,6 +17,7 @@ from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
 from allthings.gateway.division import Division
 from allthings.gateway.entrance import Entrance
+from allthings.gateway.lane import Lane
 from allthings.gateway.messages import forwarded
 from allthings.gateway.quota import Quotas
 from allthings.gateway.refill import Refill
@@ -98,6 +99,8 @@ class Broker:
         )
         #: Bound once for all connections (gateway.connection).
         self.add_one = self.collector.add_one
+        #: Set where the kernel reads and writes many sockets at once.
+        self.lane: Lane | None = None
         if shard.count > 1:
             self.shares = Shares(shard, self.routing)
         self.refill = Refill(log)

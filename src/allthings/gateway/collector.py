@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -28,7 +29,10 @@ class Publisher(Protocol):
     client: str
 
     def acknowledge(self, pubacks: bytes) -> None:
-        """Send these PUBACK packets, four bytes each: their messages are on disk."""
+        """Send these PUBACK packets, four bytes each (or the rest of one): their messages are on disk."""
+
+    def abort(self) -> None:
+        """Close the connection at once."""
 
 
 class Run(NamedTuple):
@@ -68,8 +72,8 @@ class _Gathering:
     """The block that is being filled: runs of messages of one topic, client and flags."""
 
     __slots__ = (
-        *("acknowledgements", "bytes", "changes", "division", "first_ns", "messages", "payloads", "runs", "then"),
-        "turns",
+        *("acknowledgements", "acknowledging", "bytes", "changes", "division", "first_ns", "messages", "payloads"),
+        *("runs", "then", "turns"),
     )
 
     def __init__(self) -> None:
@@ -77,6 +81,8 @@ class _Gathering:
         self.runs: list[Run] = []
         #: PUBACK packets, as one string for each connection: bytes cost the garbage collector nothing.
         self.acknowledgements: dict[Publisher, bytes] = {}
+        #: Acknowledges what came before those [MQTT-4.6.0-2].
+        self.acknowledging: list[Callable[[], None]] = []
         #: Changes of sessions, encoded, each with the row of the message that it belongs to or follows; -1 before all.
         self.changes: list[tuple[int, bytes]] = []
         self.then: list[Callable[[], None]] = []
@@ -226,6 +232,22 @@ class Collector:
         gathering.bytes += sum(map(len, payloads)) + len(payloads) * len(topic)
         self._grown()
 
+    def add_many(
+        self, runs: list[Run], payloads: list[bytes], size: int, acknowledge: Callable[[], None] | None
+    ) -> None:
+        """Take messages as `add_one` does, each with its run. `acknowledge` is called when all of them are stored."""
+        gathering = self._gathering
+        gathering.payloads += payloads
+        gathering.runs += runs
+        if acknowledge is not None:
+            if gathering.acknowledgements:
+                gathering.acknowledging.append(partial(_acknowledge, gathering.acknowledgements))
+                gathering.acknowledgements = {}
+            gathering.acknowledging.append(acknowledge)
+        gathering.messages += len(runs)
+        gathering.bytes += size
+        self._grown()
+
     def add(
         self,
         topic: str,
@@ -369,8 +391,9 @@ class Collector:
             self._appending -= gathering.messages
             self.messages += gathering.messages
             self.bytes += gathering.bytes
-            for publisher, pubacks in gathering.acknowledgements.items():
-                publisher.acknowledge(pubacks)
+            for acknowledge in gathering.acknowledging:
+                acknowledge()
+            _acknowledge(gathering.acknowledgements)
             position = block.position(self.sequence, 0)
             runs, payloads, division, turns = gathering.runs, gathering.payloads, gathering.division, gathering.turns
             self._stored(runs, payloads, position, gathering.first_ns, division, turns)
@@ -390,6 +413,11 @@ class Collector:
             parts = _divide(gathering)
         self._unsettled += len(parts)
         return parts
+
+
+def _acknowledge(pubacks: dict[Publisher, bytes]) -> None:
+    for publisher, packets in pubacks.items():
+        publisher.acknowledge(packets)
 
 
 def _divide(gathering: _Gathering) -> list[_Gathering]:
@@ -427,7 +455,7 @@ def _divide(gathering: _Gathering) -> list[_Gathering]:
             if left:
                 parts.append(_Gathering())
     parts = _divide_changes(gathering.changes, parts)
-    parts[-1].acknowledgements = gathering.acknowledgements
+    parts[-1].acknowledging, parts[-1].acknowledgements = gathering.acknowledging, gathering.acknowledgements
     parts[-1].then = gathering.then
     _divide_turns(gathering.turns, parts)
     return parts

@@ -19,7 +19,9 @@ from allthings.gateway import collector, settings
 from allthings.gateway.access import NOBODY, Principal
 from allthings.gateway.aliases import ALIAS_BYTES, GivenAliases, TakenAliases
 from allthings.gateway.certificates import NO_CERTIFICATE
+from allthings.gateway.lane import NO_SHARE, Place, Share
 from allthings.gateway.messages import Message, wire_properties
+from allthings.gateway.sockets import SocketTransport
 from allthings.mqtt.codec import decode, encode
 from allthings.mqtt.errors import MalformedPacketError, MqttError, ProtocolError, UnsupportedVersionError
 from allthings.mqtt.packets import (
@@ -78,7 +80,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         *("_add_one", "_aliases_taken", "_arrived", "_broker", "_chunks", "_needed", "_out"),
-        *("_packet_bytes_max", "_peer", "_plains", "_problem_information", "_state", "_time", "_transport"),
+        *("_packet_bytes_max", "_peer", "_place", "_plains", "_problem_information", "_state", "_time", "_transport"),
         *("_unacknowledged", "_unread", "_waits", "_write", "_write_paused", "aliases", "certificate"),
         *("client", "dropped", "heard", "keepalive_s", "outgoing_bytes_max", "principal", "quota", "received"),
         *("sent", "session", "since_ns", "slot", "topics", "v5", "version"),
@@ -96,6 +98,8 @@ class Connection(asyncio.Protocol):
         self._packet_bytes_max = settings.CONNECT_BYTES_MAX
         #: By topic, as it stands in the packet with its length.
         self._plains: dict[bytes, _Plain] | None = None
+        #: In the lane of many sockets, once a message has shown what the next ones look like.
+        self._place: Place | None = None
         self._state = "new"
         #: Whether what comes behind CONNECT is left in the socket for now.
         self._waits = False
@@ -129,6 +133,21 @@ class Connection(asyncio.Protocol):
         #: When CONNECT was accepted (Unix time in ns).
         self.since_ns = 0
 
+    @property
+    def _share(self) -> Share:
+        """What the lane has counted."""
+        return NO_SHARE if self._place is None else self._place.share
+
+    @property
+    def messages_received(self) -> int:
+        """PUBLISH packets that were taken."""
+        return self.received + self._share.received
+
+    @property
+    def last_heard(self) -> float:
+        """When it was heard last, by the event loop's clock."""
+        return max(self.heard, self._share.heard_s)
+
     # The socket
 
     def connection_made(self, transport: Any) -> None:
@@ -142,6 +161,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = "closed"
+        self._leave_lane()
         self._plains = None
         self._broker.closed(self)
 
@@ -275,6 +295,7 @@ class Connection(asyncio.Protocol):
             self._keep(data, position, 0)
 
     def _keep(self, data: bytes, position: int, end: int) -> None:
+        self.read_alone()
         rest = data[position:]
         self._chunks = [rest]
         self._arrived = len(rest)
@@ -305,7 +326,9 @@ class Connection(asyncio.Protocol):
         one = collector.Run(topic, self.client, flags, None, 1, self)
         if self._plains is None or len(self._plains) >= settings.TOPICS_REMEMBERED:
             self._plains = {}
-        self._plains[topic_bytes] = _Plain(run.first, identifier_at, payload_at, flags & 3, one)
+        plain = self._plains[topic_bytes] = _Plain(run.first, identifier_at, payload_at, flags & 3, one)
+        if len(self._plains) <= settings.LANE_TOPICS_MAX:
+            self._join_lane(plain, (bytes((run.first, 0)) + topic_bytes).ljust(payload_at, b"\0"))
 
     # Packets
 
@@ -387,7 +410,7 @@ class Connection(asyncio.Protocol):
     def count_unacknowledged(self, messages: int) -> None:
         """QoS 1 messages came. Raises ProtocolError when more wait for their PUBACK than was allowed (MQTT 5)."""
         self._unacknowledged += messages
-        if self._unacknowledged > settings.RECEIVE_MAXIMUM and self.v5:
+        if self.v5 and self._unacknowledged + self._share.unacknowledged > settings.RECEIVE_MAXIMUM:
             raise ProtocolError(
                 f"more than {settings.RECEIVE_MAXIMUM} messages of QoS 1 that are not acknowledged",
                 "MQTT 5 section 3.3.4",
@@ -513,6 +536,7 @@ class Connection(asyncio.Protocol):
         if self._state not in ("closed", "closing"):
             self.flush()
             self._state = "closing"
+            self._leave_lane()
             self._plains = None
             if gently:
                 self._transport.close_gently()
@@ -523,6 +547,23 @@ class Connection(asyncio.Protocol):
         """The rules have changed: ask again for each topic."""
         self.topics.clear()
         self._plains = None
+        self.read_alone()
+
+    def read_alone(self) -> None:
+        """Its bytes are looked at here again, and not by the lane."""
+        if self._place is not None:
+            self._place.pause()
+
+    def _join_lane(self, plain: _Plain, head: bytes) -> None:
+        lane, transport = self._broker.lane, self._transport
+        if lane is not None and self.quota is None and isinstance(transport, SocketTransport):
+            descriptor, busy = transport.socket.fileno(), transport.get_write_buffer_size() > 0
+            self._place = lane.join(descriptor, head, plain.identifier_at if plain.qos else 0, plain.run, busy=busy)
+
+    def _leave_lane(self) -> None:
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
 
     @property
     def certificate_name(self) -> str:

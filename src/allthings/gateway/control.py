@@ -84,7 +84,7 @@ class Rates:
 
 def _counts(connection: Connection) -> tuple[int, int]:
     session = connection.session
-    return connection.received, connection.sent + (session.delivered if session is not None else 0)
+    return connection.messages_received, connection.sent + (session.delivered if session is not None else 0)
 
 
 class Control:

@@ -166,14 +166,14 @@ class Entrance:
     def _watch(self, connection: Connection) -> None:
         """Close the connection when nothing is heard for one and a half times its keep-alive [MQTT-3.1.2-22]."""
         if connection.keepalive_s:
-            self._vigil.look(connection, connection.heard + 1.5 * connection.keepalive_s)
+            self._vigil.look(connection, connection.last_heard + 1.5 * connection.keepalive_s)
 
     def _keepalive_due(self, connection: Connection) -> None:
         broker = self._broker
         if broker.holding:
             # Its bytes may wait in the socket because we do not read.
             connection.heard = broker.time()
-        if connection.keepalive_s and connection.heard + 1.5 * connection.keepalive_s <= broker.time():
+        if connection.keepalive_s and connection.last_heard + 1.5 * connection.keepalive_s <= broker.time():
             connection.refuse(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing heard for {1.5 * connection.keepalive_s:g} s")
         else:
             self._watch(connection)

@@ -24,6 +24,7 @@ from allthings.gateway.flow import Lag, disk_free
 from allthings.gateway.following import Following
 from allthings.gateway.handover import Handover
 from allthings.gateway.keeper import Keeper
+from allthings.gateway.lane import Lane
 from allthings.gateway.listeners import Listener, Listeners
 from allthings.gateway.shard import ALONE, Shard
 from allthings.gateway.shares import SHARES_NOTE
@@ -92,7 +93,8 @@ async def run_gateway(
             beside.append(tasks.create_task(following.run()))
         if disk is not None:
             beside.append(tasks.create_task(_watch_disk(broker, disk, disk_reserve_bytes)))
-        poller = Poller(asyncio.get_running_loop())
+        broker.lane = Lane.open(broker.collector, broker.time, broker.flush)
+        poller = Poller(asyncio.get_running_loop(), broker.lane)
         doors = Listeners(poller, listeners, lambda: Connection(broker))
         if shard.count > 1:
             beside += [
@@ -120,6 +122,8 @@ async def run_gateway(
             broker.handover.close()
         doors.close()
         poller.close()
+        if broker.lane is not None:
+            broker.lane.close()
         for task in (appending, *beside):
             task.cancel()
     await audit.write(last=True)

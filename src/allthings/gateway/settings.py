@@ -28,6 +28,12 @@ RECEIVE_MAXIMUM: Final = 8192
 #: Used when a client asks for none, so that a dead peer is noticed (MQTT 5 section 3.2.2.3.14).
 KEEPALIVE_S_MAX: Final = 3600
 
+#: Sockets that are read and acknowledged together (gateway.lane): with fewer that costs more than one by one. Who
+#: speaks of more topics than this is read alone, as the lane expects one like the last.
+LANE_SOCKETS_MIN: Final = 128
+LANE_SOCKETS_MAX: Final = 2048
+LANE_TOPICS_MAX: Final = 4
+
 #: A block is appended when it has this much, even while messages still stream in.
 BLOCK_MESSAGES_MAX: Final = 65_536
 BLOCK_BYTES_MAX: Final = 8 * 1024 * 1024

@@ -10,18 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import Any, Final
 
+import numpy as np
+
+from allthings.gateway import settings
 from allthings.gateway.certificates import NO_CERTIFICATE
+from allthings.gateway.lane import Lane
 
 #: What one turn of the loop reads from one socket (at first, and once it has much to say), and from how many sockets,
 #: so that none starves the others.
 READ_BYTES_MIN: Final = 2048
 READ_BYTES_MAX: Final = 256 * 1024
-EVENTS_MAX: Final = 2048
+EVENTS_MAX: Final = settings.LANE_SOCKETS_MAX
 ACCEPTS_MAX: Final = 32
 #: What may wait to be written before a protocol is told to pause, and when it is told to go on.
 HIGH_WATER_BYTES: Final = 64 * 1024
@@ -32,13 +39,16 @@ ACCEPT_PAUSE_S: Final = 0.5
 _IN: Final = select.EPOLLIN
 _READ: Final = select.EPOLLIN | select.EPOLLRDHUP
 _GONE: Final = select.EPOLLHUP | select.EPOLLERR
+#: There is nothing to receive, or not now.
+_NOTHING: Final = (-errno.EAGAIN, -errno.EINTR)
 
 
 class Poller:
-    """The epoll of all plain connections, hung into the event loop."""
+    """The epoll of all plain connections, hung into the event loop. With a lane many are read together."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, lane: Lane | None = None) -> None:
         self._loop = loop
+        self._lane = lane
         self._epoll = select.epoll()
         self._transports: dict[int, SocketTransport] = {}
         loop.add_reader(self._epoll.fileno(), self._ready)
@@ -86,7 +96,10 @@ class Poller:
 
     def _ready(self) -> None:
         transports = self._transports
-        for descriptor, events in self._epoll.poll(0, EVENTS_MAX):
+        ready: Sequence[tuple[int, int]] = self._epoll.poll(0, EVENTS_MAX)
+        if self._lane is not None and len(ready) >= settings.LANE_SOCKETS_MIN:
+            ready = self._read_many(self._lane, ready)
+        for descriptor, events in ready:
             transport = transports.get(descriptor)
             if transport is None:
                 continue
@@ -109,6 +122,22 @@ class Poller:
             if events & (_READ | _GONE):
                 self._read(transport)
 
+    def _read_many(self, lane: Lane, ready: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+        """Read the sockets of the lane if they are many; those that are left."""
+        sockets, events = map(np.array, zip(*ready, strict=True))
+        many = (events == _IN) & lane.among(sockets)
+        if np.count_nonzero(many) < settings.LANE_SOCKETS_MIN:
+            return ready
+        for descriptor, result, data in lane.take(sockets[many].astype(np.int32)):
+            transport = self._transports.get(descriptor)
+            if transport is None or result in _NOTHING:
+                continue
+            if result > 0:
+                transport.received(data)
+            else:
+                transport.lost(OSError(-result, os.strerror(-result)) if result else None)
+        return list(compress(ready, ~many))
+
     def _read(self, transport: SocketTransport) -> None:
         try:
             data = transport.receive(transport.read_bytes)
@@ -129,6 +158,8 @@ class Poller:
 
     def watch(self, descriptor: int, *, reading: bool, writing: bool) -> None:
         """What a socket is watched for."""
+        if self._lane is not None:
+            self._lane.write_waits(descriptor, writing)
         self._epoll.modify(descriptor, (_READ if reading else 0) | (select.EPOLLOUT if writing else 0))
 
     def forget(self, descriptor: int) -> None:
