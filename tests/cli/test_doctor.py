@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from allthings.cli import create
+from allthings.gateway import ring
 from allthings.registry.sealing import Sealing
 from allthings.runtime.authority import SERVER_DAYS, Authority
 from allthings.things.times import NS_PER_S, now_ns
@@ -97,6 +98,13 @@ def test_a_clock_that_went_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
     assert found["clock"]["state"] == "fail"
     assert "2096-10-02" in found["clock"]["detail"]
+
+
+def test_how_many_sockets_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ring, "_SETUP", 100_000)
+    _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+    assert found["many sockets"]["state"] == "ok"
+    assert found["many sockets"]["detail"].endswith("not available here: Function not implemented")
 
 
 def test_a_setting_that_cannot_be_used_is_the_first_thing_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 All sockets are non-blocking and every operation says MSG_DONTWAIT, so the kernel has done each of them by the time
 the call returns: nothing is ever under way, and buffers may be used again at once. Sources: io_uring(7),
-io_uring_setup(2), io_uring_enter(2). Linux only, from 5.18 on, and not where the machine forbids it (containers often
-do); `Ring.open` tells.
+io_uring_setup(2), io_uring_enter(2). Linux only, from 5.18 on, and not where the machine forbids it, as containers
+often do.
 """
 
 from __future__ import annotations
@@ -98,23 +98,27 @@ class Ring:
         self._completions = np.frombuffer(ring, np.int32, 4 * parameters.completions, completions).reshape(-1, 4)
 
     @classmethod
-    def open(cls, entries: int) -> Self | None:
-        """A ring that has been tried; None, and a word in the log, where there is none."""
-        try:
-            ring = cls(entries)
-        except OSError as error:
-            _LOGGER.info("io_uring is not available, sockets are read and written one by one: %s", error)
-            return None
+    def tried(cls, entries: int) -> Self:
+        """A ring that has sent and received something. Raises OSError where there is none."""
+        ring = cls(entries)
         ours, theirs = socket.socketpair()
         with ours, theirs:
             row = np.zeros((1, 4), np.uint8)
             sent = ring.send(np.array([ours.fileno()], np.int32), np.full((1, 4), 7, np.uint8))
             received = ring.receive(np.array([theirs.fileno()], np.int32), row)
         if (int(sent[0]), int(received[0]), row.tobytes()) != (4, 4, b"\7" * 4):
-            _LOGGER.info("io_uring of this kernel does not send and receive: %s", os.strerror(-int(sent[0])))
             ring.close()
-            return None
+            raise OSError(errno.ENOSYS, f"this kernel's does not send and receive ({sent[0]}, {received[0]})")
         return ring
+
+    @classmethod
+    def open(cls, entries: int) -> Self | None:
+        """A ring; None, and a word in the log, where there is none."""
+        try:
+            return cls.tried(entries)
+        except OSError as error:
+            _LOGGER.info("io_uring is not available, sockets are read and written one by one: %s", error)
+            return None
 
     def receive(self, descriptors: Descriptors, rows: npt.NDArray[np.uint8]) -> Results:
         """What each socket has, into its row of `rows`; bytes received, or the negative number of an error.

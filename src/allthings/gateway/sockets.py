@@ -2,8 +2,9 @@
 
 An asyncio transport costs several times as much for each small message as the system call that it makes. With a
 thousand devices that each wait for their acknowledgement, that is most of the gateway's work; here a readable socket
-costs one `recv_into`, an acknowledgement one `send`. The transports have the methods of asyncio's that connections
-use; TLS and the PROXY protocol stand between the two as protocols (gateway.tls, gateway.proxy).
+costs one `recv`, an acknowledgement one `send`, and many that are readable at once are left to the lane (gateway.lane).
+The transports have the methods of asyncio's that connections use; TLS and the PROXY protocol stand between the two as
+protocols (gateway.tls, gateway.proxy).
 """
 
 from __future__ import annotations
