@@ -92,6 +92,7 @@ soak: $(READY) $(STATIC)  ## the long tests: kills under load (SOAK_S seconds of
 	$(BIN)/uv pip install --quiet --python $(PY) --group fuzz || $(PY) -m pip install --quiet 'atheris>=2.3'
 	$(PY) tests/fuzz/fuzz_mqtt.py -max_total_time=$(FUZZ_S)
 	$(PY) tests/fuzz/fuzz_sessions.py -max_total_time=$(FUZZ_S)
+	$(PY) tests/fuzz/fuzz_lane.py -max_total_time=$(FUZZ_S)
 
 docs: $(READY)  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

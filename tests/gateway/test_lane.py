@@ -13,15 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from allthings.gateway import settings
 from allthings.gateway.collector import Run
-from allthings.gateway.lane import HEAD_BYTES_MAX, ROW_BYTES, Lane, Place, Rest
+from allthings.gateway.lane import HEAD_BYTES_MAX, PACKET_BYTES_END, ROW_BYTES, Lane, Place, Rest
 from allthings.gateway.ring import Ring, RingError
 from allthings.mqtt.codec import encode
 from allthings.mqtt.packets import Connect, Pingreq, Publish, Subscribe, Subscription
 from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.versions import V3, V5, Version
+from tests.fuzz.lane_inputs import LASTS, Gate
 from tests.gateway.conftest import Gateway, Wire, wire
 
 PUBACK = b"\x40\x02"
@@ -291,6 +295,36 @@ def test_connections_end_when_the_kernel_fails_while_it_sends(
         hall.collected.acknowledge()
         assert device.aborted
         assert not device.acknowledged, "it may have been sent"
+
+
+@pytest.fixture(scope="module")
+def gate() -> Iterator[Gate]:
+    ring = Ring.open(1)
+    if ring is None:
+        pytest.skip("this machine allows no io_uring")
+    made = Gate(ring)
+    yield made
+    made.close()
+
+
+@given(
+    number=st.integers(0, len(LASTS) - 1),
+    payload=st.binary(max_size=140),
+    identifier=st.integers(0, 0xFFFF),
+    edits=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 255)), max_size=2),
+    length=st.integers(0, 300) | st.none(),
+)
+@hypothesis_settings(deadline=None, max_examples=500)
+def test_what_is_taken_is_what_the_codec_says(
+    gate: Gate, number: int, payload: bytes, identifier: int, edits: list[tuple[int, int]], length: int | None
+) -> None:
+    """A short form of tests/fuzz/fuzz_lane.py."""
+    packet = bytearray(LASTS[number].packet(payload, identifier or 1))
+    for at, byte in edits:
+        packet[min(at, len(packet) - 1)] = byte
+    taken = gate.look(bytes((number,)) + bytes(packet[:length]))
+    if not edits and length is None:
+        assert taken == (len(packet) < PACKET_BYTES_END)
 
 
 # Through a whole gateway
