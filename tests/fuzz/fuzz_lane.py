@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the lane with atheris: what it takes is what the codec says it is.
+"""Coverage-guided fuzzing of the lane with atheris: it takes what the codec says is for it, and nothing else.
 
     python tests/fuzz/fuzz_lane.py -max_total_time=600
 
@@ -15,7 +15,8 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-with atheris.instrument_imports(include=["allthings.gateway.lane", "allthings.mqtt"]):
+# Not the lane itself: it works on all bytes in the same lines, and atheris keeps each array that it sees compared.
+with atheris.instrument_imports(include=["allthings.mqtt"]):
     from tests.fuzz.lane_inputs import LASTS, Gate
 
 from allthings.gateway.ring import Ring

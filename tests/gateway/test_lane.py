@@ -315,7 +315,7 @@ def gate() -> Iterator[Gate]:
     length=st.integers(0, 300) | st.none(),
 )
 @hypothesis_settings(deadline=None, max_examples=500)
-def test_what_is_taken_is_what_the_codec_says(
+def test_it_takes_what_the_codec_says_is_for_it(
     gate: Gate, number: int, payload: bytes, identifier: int, edits: list[tuple[int, int]], length: int | None
 ) -> None:
     """A short form of tests/fuzz/fuzz_lane.py."""
