@@ -9,21 +9,37 @@ import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import psutil  # type: ignore[import-untyped]
 
+from allthings.registry.access import Terms
+from allthings.registry.registry import Registry
 from allthings.runtime import memory, natsserver, role, sockets
 from allthings.runtime.child import READY_VARIABLE
 from allthings.runtime.listening import LISTENERS_VARIABLE
+from allthings.things.times import now_ns
 
 _LOG_BYTES = 20 << 30
+
+
+#: What clients without credentials may do here, in the form that rules have: some that hold for what the loads do, and
+#: some beside them.
+_RULES: Final = (
+    *(
+        Terms("anonymous", topics, publish=True, subscribe=True)
+        for topics in ("things/+/properties", "fan/#", "latency/#")
+    ),
+    Terms("anonymous", "clients/{client}/#", publish=True, subscribe=True),
+    Terms("anonymous", "news/#", subscribe=True),
+)
 
 
 class GatewayAlone:
     """The gateway's process and a private nats-server, as `allthings up` would start them, on a free port.
 
-    With a certificate (PEM, its key in the same file) it listens for TLS too, on `tls_port`.
+    Access rules are on: clients come in without credentials, by rules of their own. With a certificate (PEM, its key in
+    the same file) it listens for TLS too, on `tls_port`.
     """
 
     def __init__(self, certificate: Path | None = None) -> None:
@@ -34,6 +50,11 @@ class GatewayAlone:
         folder = Path(self._folder.name)
         server = natsserver.PrivateNats(folder, sockets.free_port(), _LOG_BYTES)
         server.write()
+        registry = Registry(f"sqlite:///{folder / 'registry.db'}")
+        registry.migrate()
+        for terms in _RULES:
+            registry.access.create(terms, now_ns())
+        registry.close()
         log = str(folder / "nats.log")
         self._nats = subprocess.Popen([natsserver.program(""), "-c", str(server.configuration), "-l", log])
         with sockets.listen("127.0.0.1", 0, "MQTT", "") as plain, sockets.listen("127.0.0.1", 0, "MQTT", "") as secure:
@@ -51,7 +72,6 @@ class GatewayAlone:
                 **os.environ,
                 **memory.ENVIRONMENT,
                 "ALLTHINGS_DATA": self._folder.name,
-                "ALLTHINGS_OPEN": "true",
                 "ALLTHINGS_NATS": nats_url,
                 "ALLTHINGS_TLS_CERT": str(self._certificate or ""),
                 LISTENERS_VARIABLE: json.dumps({name: [each] for name, each in descriptors.items()}),

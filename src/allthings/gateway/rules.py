@@ -63,9 +63,10 @@ class Rules:
     """All rules at one moment."""
 
     def __init__(self, rules: Iterable[AccessRule] = ()) -> None:
-        self._by_subject: dict[str, list[AccessRule]] = {}
+        # A crowd that connects must not have its rules taken apart for each client anew.
+        self._by_subject: dict[str, list[Grant | _Template]] = {}
         for rule in rules:
-            self._by_subject.setdefault(rule.subject, []).append(rule)
+            self._by_subject.setdefault(rule.subject, []).append(_prepared(rule))
 
     @property
     def anonymous(self) -> bool:
@@ -77,11 +78,36 @@ class Rules:
         values = _values(standing, client)
         found: list[Grant] = []
         for subject in _subjects(standing):
-            for rule in self._by_subject.get(subject, ()):
-                levels = _fill(rule.filter, values)
-                if levels is not None:
-                    found.append(Grant(levels, rule.publish, rule.subscribe, rule))
+            for prepared in self._by_subject.get(subject, ()):
+                grant = prepared if isinstance(prepared, Grant) else prepared.fill(values)
+                if grant is not None:
+                    found.append(grant)
         return Grants(tuple(found))
+
+
+class _Template(NamedTuple):
+    """A rule whose filter has placeholders: what stands between them, and in every second place the name of one."""
+
+    parts: list[str]
+    rule: AccessRule
+
+    def fill(self, values: Mapping[str, str]) -> Grant | None:
+        """The rule with the placeholders' values, None when one has no value or one that is not safe."""
+        parts = self.parts.copy()
+        for number in range(1, len(parts), 2):
+            value = values.get(parts[number], "")
+            if not value or value.startswith("$") or not _NEVER_IN_A_LEVEL.isdisjoint(value):
+                return None
+            # The level a+ with a = "" would be a wildcard; values are never empty, and filters have + and # only alone.
+            parts[number] = value
+        return Grant(tuple("".join(parts).split("/")), self.rule.publish, self.rule.subscribe, self.rule)
+
+
+def _prepared(rule: AccessRule) -> Grant | _Template:
+    parts = PLACEHOLDER.split(rule.filter)
+    if len(parts) > 1:
+        return _Template(parts, rule)
+    return Grant(tuple(rule.filter.split("/")), rule.publish, rule.subscribe, rule)
 
 
 #: In open mode: anyone may do anything.
@@ -126,16 +152,3 @@ def _values(standing: Standing | None, client: str) -> dict[str, str]:
     if standing is not None:
         values["thing" if standing.kind == "device" else "user"] = standing.name
     return values
-
-
-def _fill(topic_filter: str, values: Mapping[str, str]) -> Levels | None:
-    """The filter's levels with the placeholders' values, None when one has no value or one that is not safe."""
-    names = PLACEHOLDER.findall(topic_filter)
-    for name in names:
-        value = values.get(name, "")
-        if not value or value.startswith("$") or not _NEVER_IN_A_LEVEL.isdisjoint(value):
-            return None
-    if names:
-        # The level a+ with a = "" would be a wildcard; values are never empty, and filters have + and # only alone.
-        topic_filter = PLACEHOLDER.sub(lambda match: values[match.group(1)], topic_filter)
-    return tuple(topic_filter.split("/"))
