@@ -15,11 +15,12 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-# Not the lane itself: it works on all bytes in the same lines, and atheris keeps each array that it sees compared.
 with atheris.instrument_imports(include=["allthings.mqtt"]):
-    from tests.fuzz.lane_inputs import LASTS, Gate
+    from allthings.mqtt import codec, frames  # noqa: F401
 
+# Without atheris: it works on all bytes in the same lines, and atheris keeps each array that it sees compared.
 from allthings.gateway.ring import Ring
+from tests.fuzz.lane_inputs import LASTS, Gate
 
 _DEFAULTS = ("-timeout=10", "-rss_limit_mb=1024", "-max_len=257")
 
