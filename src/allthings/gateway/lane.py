@@ -234,6 +234,7 @@ class Lane:
             self._acknowledge_one(descriptors[number], pubacks[number])
         descriptors, pubacks = descriptors[at_once], pubacks[at_once]
         sent = self._sent(descriptors, pubacks)
+        # What a connection acknowledges itself it takes from its own count: the sum of both is what is true.
         table["counts"][descriptors[sent > 0], 1] -= 1
         for number in (sent != _PUBACK_BYTES).nonzero()[0]:
             self._acknowledge_one(descriptors[number], pubacks[number, max(0, sent[number]) :])
