@@ -18,26 +18,38 @@ if TYPE_CHECKING:
     from allthings.registry.registry import Registry
 
 
+_NO_RULES: Final = Rules()
+
+
 class Principal:
     """A client that is known, and what it may do now. `standing` None: without credentials, or in open mode."""
 
-    __slots__ = ("_client", "grants", "standing")
+    __slots__ = ("_client", "_grants", "_rules", "standing")
 
     def __init__(self, standing: Standing | None, grants: Grants = NOTHING) -> None:
         self.standing = standing
-        self.grants = grants
+        self._grants: Grants | None = grants
+        self._rules = _NO_RULES
         self._client = ""
 
     def bind(self, rules: Rules, client: str) -> None:
-        """Say what it may do under these rules, with this client id."""
-        self._client = client
-        self.grants = rules.grants(self.standing, client)
+        """Say that it may do what these rules say, with this client id."""
+        self._rules, self._client = rules, client
+        self._grants = None
 
     def renew(self, rules: Rules, standing: Standing | None) -> bool:
-        """The rules or the standing have changed; whether that changes what it may do."""
-        before, self.standing = self.grants, standing
-        self.grants = rules.grants(standing, self._client)
-        return self.grants != before
+        """The rules or the standing have changed; whether that changes what it may do, as far as that was asked."""
+        before = self._grants
+        self.standing = standing
+        self.bind(rules, self._client)
+        return before is not None and self.grants != before
+
+    @property
+    def grants(self) -> Grants:
+        """What it may do. Looked up when it is asked for: most of a crowd that connects does nothing yet."""
+        if self._grants is None:
+            self._grants = self._rules.grants(self.standing, self._client)
+        return self._grants
 
     @property
     def name(self) -> str:
