@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from allthings.gateway.collector import Run
+from allthings.gateway.gathering import Run
 from allthings.gateway.lane import PACKET_BYTES_END, ROW_BYTES, Lane
 from allthings.gateway.ring import Ring
 from allthings.mqtt.codec import decode, encode

@@ -9,7 +9,8 @@ import pytest
 
 from allthings.gateway import settings
 from allthings.gateway.changes import Taken, Unsubscribed, decode
-from allthings.gateway.collector import Collector, Run
+from allthings.gateway.collector import Collector
+from allthings.gateway.gathering import Run
 from allthings.log import block
 from allthings.log.stream import Log
 from tests.log.test_stream import take

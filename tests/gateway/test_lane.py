@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from allthings.gateway import settings
-from allthings.gateway.collector import Run
+from allthings.gateway.gathering import Run
 from allthings.gateway.lane import HEAD_BYTES_MAX, PACKET_BYTES_END, ROW_BYTES, Lane, Place, Rest
 from allthings.gateway.ring import Ring, RingError
 from allthings.mqtt.codec import encode

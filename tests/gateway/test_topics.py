@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from allthings.gateway import settings
-from allthings.gateway.collector import Run
+from allthings.gateway.gathering import Run
 from allthings.gateway.questions import AskTopics, TopicsAnswer
 from allthings.gateway.topics import Topics
 

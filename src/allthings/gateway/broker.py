@@ -12,11 +12,12 @@ from allthings.gateway import settings
 from allthings.gateway.access import Credentials
 from allthings.gateway.audit import AuditTrail
 from allthings.gateway.changes import Given, Taken
-from allthings.gateway.collector import Collector, Run
+from allthings.gateway.collector import Collector
 from allthings.gateway.connection import Connection
 from allthings.gateway.deadlines import Deadlines
 from allthings.gateway.division import Division
 from allthings.gateway.entrance import Entrance
+from allthings.gateway.gathering import Run
 from allthings.gateway.lane import Lane
 from allthings.gateway.messages import forwarded
 from allthings.gateway.quota import Quotas

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from allthings.gateway import collector, settings
+from allthings.gateway import gathering, settings
 from allthings.gateway.access import NOBODY, Principal
 from allthings.gateway.aliases import ALIAS_BYTES, GivenAliases, TakenAliases
 from allthings.gateway.certificates import NO_CERTIFICATE
@@ -72,7 +72,7 @@ class _Plain(NamedTuple):
     identifier_at: int
     payload_at: int
     qos: int
-    run: collector.Run
+    run: gathering.Run
 
 
 class Connection(asyncio.Protocol):
@@ -323,7 +323,7 @@ class Connection(asyncio.Protocol):
         topic_bytes = len(run.topic).to_bytes(2) + run.topic
         identifier_at = 2 + len(topic_bytes)
         payload_at = identifier_at + (2 if flags & 3 else 0) + (1 if self.v5 else 0)
-        one = collector.Run(topic, self.client, flags, None, 1, self)
+        one = gathering.Run(topic, self.client, flags, None, 1, self)
         if self._plains is None or len(self._plains) >= settings.TOPICS_REMEMBERED:
             self._plains = {}
         plain = self._plains[topic_bytes] = _Plain(run.first, identifier_at, payload_at, flags & 3, one)
@@ -428,7 +428,7 @@ class Connection(asyncio.Protocol):
     # Answers
 
     def acknowledge(self, pubacks: bytes) -> None:
-        """PUBACK for messages that are on disk (collector.Publisher)."""
+        """PUBACK for messages that are on disk (gathering.Publisher)."""
         self._unacknowledged -= len(pubacks) // 4
         if self._state != "up":
             return

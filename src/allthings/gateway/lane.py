@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allthings.gateway import settings
-from allthings.gateway.collector import Run
+from allthings.gateway.gathering import Run
 from allthings.gateway.ring import Descriptors, Results, Ring, RingError
 
 if TYPE_CHECKING:

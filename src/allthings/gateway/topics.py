@@ -15,7 +15,7 @@ from typing import Final
 import pyarrow as pa
 
 from allthings.gateway import settings
-from allthings.gateway.collector import Run
+from allthings.gateway.gathering import Run
 from allthings.gateway.questions import AskTopics, Key, TopicsAnswer, TopicShown, TopicSort
 from allthings.log.block import FLAG_QOS
 
