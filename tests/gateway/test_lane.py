@@ -26,7 +26,7 @@ from allthings.mqtt.packets import Connect, Pingreq, Publish, Subscribe, Subscri
 from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.versions import V3, V5, Version
 from tests.fuzz.lane_inputs import LASTS, Gate
-from tests.gateway.conftest import Gateway, Wire, wire
+from tests.gateway.conftest import Gateway, Wire, opened_ring, wire
 
 PUBACK = b"\x40\x02"
 PINGRESP = b"\xd0\0"
@@ -110,9 +110,7 @@ def numbers(*devices: Device) -> np.ndarray[Any, np.dtype[np.int32]]:
 
 @pytest.fixture
 def hall() -> Iterator[Hall]:
-    ring = Ring.open(64)
-    if ring is None:
-        pytest.skip("this machine allows no io_uring")
+    ring = opened_ring(64)
     with ExitStack() as stack:
         made = Hall(ring, stack)
         yield made
@@ -299,10 +297,7 @@ def test_connections_end_when_the_kernel_fails_while_it_sends(
 
 @pytest.fixture(scope="module")
 def gate() -> Iterator[Gate]:
-    ring = Ring.open(1)
-    if ring is None:
-        pytest.skip("this machine allows no io_uring")
-    made = Gate(ring)
+    made = Gate(opened_ring(1))
     yield made
     made.close()
 
@@ -333,10 +328,7 @@ def test_it_takes_what_the_codec_says_is_for_it(
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Every socket is read in the lane; counts what it took and what it left."""
-    ring = Ring.open(1)
-    if ring is None:
-        pytest.skip("this machine allows no io_uring")
-    ring.close()
+    opened_ring(1).close()
     counts: Counter[str] = Counter()
     take = Lane.take
 

@@ -15,15 +15,14 @@ from hypothesis import strategies as st
 
 from allthings.gateway import ring as rings
 from allthings.gateway.ring import Ring, RingError
+from tests.gateway.conftest import opened_ring
 
 ENTRIES = 16
 
 
 @pytest.fixture
 def ring() -> Iterator[Ring]:
-    made = Ring.open(ENTRIES)
-    if made is None:
-        pytest.skip("this machine allows no io_uring")
+    made = opened_ring(ENTRIES)
     yield made
     made.close()
 
