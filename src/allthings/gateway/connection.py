@@ -40,11 +40,11 @@ from allthings.mqtt.packets import (
     Subscribe,
     Unsubscribe,
 )
-from allthings.mqtt.packets.connect import asked_version
+from allthings.mqtt.packets.connect import asked_version, decode_connect
 from allthings.mqtt.packets.publish import encode_publish
 from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.reasons import ReasonCode, connack_return_code
-from allthings.mqtt.scanner import Run, frame, scan
+from allthings.mqtt.scanner import Frame, Run, frame, scan
 from allthings.mqtt.versions import V3, V5, Sender, Version
 
 if TYPE_CHECKING:
@@ -252,47 +252,69 @@ class Connection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         position, available = 0, len(data)
+        if self._state == "new":
+            position = self._take_connect(data)
         runs: list[Run] = []
-        while position < available and self._state in ("up", "new"):
-            if self._state == "up":
-                position = scan(data, position, self.v5, runs)
-                if runs:
-                    self._take_runs(runs)
-                    runs = []
-                    continue
-            if self._state == "new" and data[position] != _CONNECT:
-                # Not after all of it: what is no MQTT at all may never send that.
-                raise ProtocolError("the first packet must be CONNECT", "MQTT-3.1.0-1")
-            head = frame(data, position)
+        while position < available and self._state == "up":
+            position = scan(data, position, self.v5, runs)
+            if runs:
+                self._take_runs(runs)
+                runs = []
+                continue
+            head = self._framed(data, position)
             if head is None:
-                self._keep(data, position, position + 2)
-                return
-            if self._state == "new":
-                self.version = asked_version(data, head.start)
-                self.v5 = self.version == V5
-            if head.end < 0:
-                raise MalformedPacketError("the remaining length takes more than four bytes", "MQTT-1.5.5")
-            if head.end - position > self._packet_bytes_max:
-                raise ProtocolError(
-                    f"a packet of {head.end - position} bytes; at most {self._packet_bytes_max} are accepted",
-                    "MQTT 5 section 3.2.2.3.6",
-                    ReasonCode.PACKET_TOO_LARGE,
-                )
-            if head.end > available:
-                self._keep(data, position, head.end)
                 return
             packet = decode(head.first, data[head.start : head.end], self.version, Sender.CLIENT)
-            if (
-                self._state == "new"
-                and self._broker.handover is not None
-                and isinstance(packet, Connect)
-                and self._broker.given_away(self, packet.client_id, data[position:])
-            ):
-                return
             position = head.end
             self._handle(packet)
         if position < available and self._state == "checking":
             self._keep(data, position, 0)
+
+    def _take_connect(self, data: bytes) -> int:
+        """CONNECT comes first. Where it ends; the end of `data` if it is not whole yet, or another gateway's."""
+        if data[0] != _CONNECT:
+            # Not after all of it: what is no MQTT at all may never send that.
+            raise ProtocolError("the first packet must be CONNECT", "MQTT-3.1.0-1")
+        size = len(data)
+        if 1 < size < 0x82 and data[1] == size - 2:
+            # All of it and nothing else, as from most devices.
+            start, end = 2, size
+            self.version = asked_version(data, start)
+            self.v5 = self.version == V5
+        else:
+            head = self._framed(data, 0)
+            if head is None:
+                return size
+            start, end = head.start, head.end
+        packet = decode_connect(0, data[start:end], self.version)
+        broker = self._broker
+        if broker.handover is not None and broker.given_away(self, packet.client_id, data):
+            return size
+        self._connect(packet)
+        return end
+
+    def _framed(self, data: bytes, position: int) -> Frame | None:
+        """The packet that begins there; None if it has not arrived whole, which is kept until it has."""
+        head = frame(data, position)
+        if head is None:
+            self._keep(data, position, position + 2)
+            return None
+        if self._state == "new":
+            # How to answer if it is wrong.
+            self.version = asked_version(data, head.start)
+            self.v5 = self.version == V5
+        if head.end < 0:
+            raise MalformedPacketError("the remaining length takes more than four bytes", "MQTT-1.5.5")
+        if head.end - position > self._packet_bytes_max:
+            raise ProtocolError(
+                f"a packet of {head.end - position} bytes; at most {self._packet_bytes_max} are accepted",
+                "MQTT 5 section 3.2.2.3.6",
+                ReasonCode.PACKET_TOO_LARGE,
+            )
+        if head.end > len(data):
+            self._keep(data, position, head.end)
+            return None
+        return head
 
     def _keep(self, data: bytes, position: int, end: int) -> None:
         self.read_alone()
@@ -333,9 +355,6 @@ class Connection(asyncio.Protocol):
     # Packets
 
     def _handle(self, packet: Packet) -> None:
-        if self._state == "new" and isinstance(packet, Connect):
-            self._connect(packet)
-            return
         session = self.session
         if session is None:
             return

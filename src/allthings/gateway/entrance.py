@@ -114,8 +114,9 @@ class Entrance:
             delay_s = packet.will.properties.will_delay_interval or 0
             credential = connection.principal.credential
             broker.sessions.hold_will(session, _message_of(packet.will), delay_s, credential)
-        # The rules may have changed while the client was away.
-        broker.subscriptions.withdraw(connection, session)
+        if present:
+            # The rules may have changed while the client was away.
+            broker.subscriptions.withdraw(connection, session)
         if session.durable or present or packet.will is not None:
             broker.sessions.when_noted(partial(self._noted, connection, packet, session, present))
         else:

@@ -67,11 +67,8 @@ class Rules:
         self._by_subject: dict[str, list[Grant | _Template]] = {}
         for rule in rules:
             self._by_subject.setdefault(rule.subject, []).append(_prepared(rule))
-
-    @property
-    def anonymous(self) -> bool:
-        """Whether clients without credentials may come in."""
-        return ANONYMOUS in self._by_subject
+        #: Whether clients without credentials may come in.
+        self.anonymous = ANONYMOUS in self._by_subject
 
     def grants(self, standing: Standing | None, client: str) -> Grants:
         """What a client may do; `standing` None is one without credentials."""

@@ -93,15 +93,16 @@ class Sessions:
     def open(self, client: str, owner: str, clean: bool, expiry_s: int) -> tuple[Session, bool]:
         """The session of a client that connects, and whether it was there before (session present)."""
         session = self.by_client.get(client)
-        if session is not None and clean:
+        if session is not None and not clean:
+            self.set_expiry(session, expiry_s)
+            self.drop_will(session)
+            return session, True
+        if session is not None:
             self.end(session)
-            session = None
-        present = session is not None
-        if session is None:
-            session = self.by_client[client] = Session(client, owner, expiry_s, self)
-        self.set_expiry(session, expiry_s, new=not present)
-        self.drop_will(session)
-        return session, present
+        session = self.by_client[client] = Session(client, owner, expiry_s, self)
+        if expiry_s:
+            self.set_expiry(session, expiry_s, new=True)
+        return session, False
 
     def set_expiry(self, session: Session, expiry_s: int, *, new: bool = False) -> None:
         """How long it outlives its connection, from now on."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -21,6 +22,8 @@ _PROTOCOL_NAME_3_1: Final = "MQIsdp"
 #: How a body begins: the protocol's name and version.
 _BEGINNINGS: Final = {encode_string(_PROTOCOL_NAME, "") + bytes((version,)): version for version in Version}
 _BEGINNING_BYTES: Final = 7
+#: With the connect flags and the keep-alive, which have a fixed size too.
+_HEAD_BYTES: Final = 10
 
 # The bits of the connect flags (section 3.1.2.3).
 _RESERVED: Final = 0x01
@@ -80,10 +83,32 @@ def asked_version(data: bytes, start: int) -> Version:
 
 def decode_connect(flags: int, body: bytes, version: Version) -> Connect:
     """`version` is not asked: CONNECT says its own. Raises UnsupportedVersionError for another protocol."""
-    known = _BEGINNINGS.get(body[:_BEGINNING_BYTES])
-    if known is None:
+    head = _head(body[:_HEAD_BYTES])
+    if head is None:
         raise _unknown(body)
-    return _read(Reader(body, "CONNECT", _BEGINNING_BYTES), known)
+    return _read(Reader(body, "CONNECT", _HEAD_BYTES), head)
+
+
+class _Head(NamedTuple):
+    """What stands before the properties."""
+
+    version: Version
+    flags: int
+    keep_alive_s: int
+
+
+@lru_cache(maxsize=1024)
+def _head(data: bytes) -> _Head | None:
+    """How a body begins, None if not as one of MQTT. Devices that come in crowds begin alike."""
+    version = _BEGINNINGS.get(data[:_BEGINNING_BYTES])
+    return _read_head(Reader(data, "CONNECT", _BEGINNING_BYTES), version) if version is not None else None
+
+
+def _read_head(reader: Reader, version: Version) -> _Head:
+    """What follows the version."""
+    flags = reader.byte("the connect flags")
+    _check_flags(flags)
+    return _Head(version, flags, reader.integer(2, "the keep-alive"))
 
 
 def _unknown(body: bytes) -> RemoteError:
@@ -96,17 +121,15 @@ def _unknown(body: bytes) -> RemoteError:
     # Bit 7 marks the bridges of mosquitto, which are 3.1 or 3.1.1 inside and retry without it after code 1.
     if name == _PROTOCOL_NAME and V5 < number < 0x80:
         try:
-            _read(reader, V3)
+            _read(reader, _read_head(reader, V3))
         except RemoteError:
             answer_version = V5
     return UnsupportedVersionError(name, number, answer_version)
 
 
-def _read(reader: Reader, version: Version) -> Connect:
-    """What follows the version."""
-    connect_flags = reader.byte("the connect flags")
-    _check_flags(connect_flags)
-    keep_alive_s = reader.integer(2, "the keep-alive")
+def _read(reader: Reader, head: _Head) -> Connect:
+    """What follows the head."""
+    version, connect_flags, keep_alive_s = head
     properties = decode_properties(reader, Carrier.CONNECT) if version == V5 else NO_PROPERTIES
     client_id = reader.string("the client identifier")
     will = _read_will(reader, connect_flags, version) if connect_flags & _WILL else None
