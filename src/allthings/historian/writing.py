@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from allthings.historian.engine import Engine
-from allthings.readings.decoded import DECODED, Decoded, Reject
+from allthings.readings.decoded import Decoded, Reject
 
 _TIME = pa.timestamp("ns", tz="UTC")
 _REJECTS = pa.schema(
@@ -39,7 +39,7 @@ def write(engine: Engine, decoded: Sequence[Decoded]) -> None:
 
     Writing the same again changes nothing: each row is keyed by what it is about and versioned by its position.
     """
-    batches = [each.readings.cast(DECODED) for each in decoded if each.readings.num_rows]
+    batches = [each.readings for each in decoded if each.readings.num_rows]
     rejects, events = _reject_rows(decoded), _event_rows(decoded)
     with engine.inserting:
         if batches:
