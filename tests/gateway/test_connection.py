@@ -187,6 +187,41 @@ async def test_messages_are_taken_as_they_are_however_they_come(station: Station
     assert not peer.closed
 
 
+@pytest.mark.parametrize("version", [V3, V5])
+async def test_who_speaks_for_many_things_is_acknowledged_in_order(station: Station, version: Version) -> None:
+    peer = await station.connect("speaker", version)
+    peer.take()
+    for _ in range(3):
+        # The first time nothing is known of these topics, then all of it.
+        peer.send(*(Publish(f"things/{number}/properties", b"1", 1, packet_id=number + 1) for number in range(5)))
+        await station.settle()
+        assert peer.take() == [Puback(number + 1) for number in range(5)]
+    assert peer.connection.received == 15
+
+
+@pytest.mark.parametrize("version", [V3, V5])
+@pytest.mark.parametrize("wrong", ["no identifier", "too short"])
+async def test_a_wrong_message_among_those_of_many_things_is_found(
+    station: Station, version: Version, wrong: str
+) -> None:
+    peer = await station.connect("speaker", version)
+    peer.take()
+    sent = [encode(Publish(f"things/{number}/properties", b"", 1, packet_id=7), version) for number in range(3)]
+    for _ in range(2):
+        peer.send_bytes(b"".join(sent))
+    await station.settle()
+    assert peer.take() == [Puback(7)] * 6
+    to_identifier = sent[1].rindex(b"\0\7")
+    broken = sent[1].replace(b"\0\7", b"\0\0")
+    if wrong == "too short":
+        broken = bytes((sent[1][0], to_identifier - 1)) + sent[1][2 : to_identifier + 1]
+    peer.send_bytes(sent[0] + broken + sent[2])
+    await station.settle()
+    # The first one was good, and is kept.
+    assert peer.closed
+    assert peer.connection.received == 7
+
+
 # Topic aliases towards the client (section 3.3.2.3.4)
 
 

@@ -127,6 +127,19 @@ class Collector:
         gathering.bytes += sum(map(len, payloads)) + len(payloads) * len(topic)
         self._grown()
 
+    def add_several(
+        self, runs: list[Run], payloads: list[bytes], publisher: Publisher, pubacks: bytes, size: int
+    ) -> None:
+        """Take messages of one client as `add_one` does, each with its run."""
+        gathering = self._gathering
+        gathering.payloads += payloads
+        gathering.runs += runs
+        if pubacks:
+            gathering.acknowledgements[publisher] = gathering.acknowledgements.get(publisher, b"") + pubacks
+        gathering.messages += len(runs)
+        gathering.bytes += size
+        self._grown()
+
     def add_many(
         self, runs: list[Run], payloads: list[bytes], size: int, acknowledge: Callable[[], None] | None
     ) -> None:

@@ -256,6 +256,10 @@ class Connection(asyncio.Protocol):
             position = self._take_connect(data)
         runs: list[Run] = []
         while position < available and self._state == "up":
+            if self._plains:
+                position = self._take_plain(data, position)
+                if position == available:
+                    return
             position = scan(data, position, self.v5, runs)
             if runs:
                 self._take_runs(runs)
@@ -323,6 +327,41 @@ class Connection(asyncio.Protocol):
         self._arrived = len(rest)
         self._needed = end - position
 
+    def _take_plain(self, data: bytes, position: int) -> int:
+        """Whole PUBLISHes on different topics, each like one before: of who speaks for many things.
+
+        Where the first other thing begins, which may be several on one topic: `scan` is made for these.
+        """
+        plains, available, v5 = self._plains, len(data), self.v5
+        begin = position
+        runs: list[gathering.Run] = []
+        payloads: list[bytes] = []
+        pubacks: list[bytes] = []
+        while plains and position + 4 < available:
+            start, length = position + 2, data[position + 1]
+            end = start + length
+            topic = data[start : start + 2 + data[start + 1]]
+            plain = plains.get(topic)
+            if plain is None or length > 0x7F or end > available or data.startswith(topic, end + 2):
+                break
+            first, identifier_at, payload_at, qos, run = plain
+            at = position + payload_at
+            if at > end or data[position] != first or (v5 and data[at - 1]):
+                break
+            if qos:
+                identifier = data[position + identifier_at : position + identifier_at + 2]
+                if identifier == b"\0\0":
+                    break
+                pubacks += b"\x40\x02", identifier
+            payloads.append(data[at:end])
+            runs.append(run)
+            position = end
+        if runs:
+            self.received += len(runs)
+            self.count_unacknowledged(len(pubacks) // 2)
+            self._broker.collector.add_several(runs, payloads, self, b"".join(pubacks), position - begin)
+        return position
+
     def _take_runs(self, runs: list[Run]) -> None:
         for run in runs:
             topic = self.topics.get(run.topic)
@@ -338,10 +377,11 @@ class Connection(asyncio.Protocol):
                 self.count_unacknowledged(len(run.identifiers))
             flags = run.first >> 1 & 3 | (run.first & 1) << 2
             self._broker.collector.add_run(topic, run.payloads, flags, self, run.identifiers)
-        if len(runs) == 1 and len(run.payloads) == 1 and topic is not None and run.topic in self.topics:
-            self._remember(run, topic, flags)
+            if len(run.payloads) == 1 and run.topic in self.topics:
+                self._remember(run, topic, flags, alone=len(runs) == 1)
 
-    def _remember(self, run: Run, topic: str, flags: int) -> None:
+    def _remember(self, run: Run, topic: str, flags: int, *, alone: bool) -> None:
+        """What a message looked like. `alone`: nothing came with it, so the next one may do so too (gateway.lane)."""
         topic_bytes = len(run.topic).to_bytes(2) + run.topic
         identifier_at = 2 + len(topic_bytes)
         payload_at = identifier_at + (2 if flags & 3 else 0) + (1 if self.v5 else 0)
@@ -349,7 +389,7 @@ class Connection(asyncio.Protocol):
         if self._plains is None or len(self._plains) >= settings.TOPICS_REMEMBERED:
             self._plains = {}
         plain = self._plains[topic_bytes] = _Plain(run.first, identifier_at, payload_at, flags & 3, one)
-        if len(self._plains) <= settings.LANE_TOPICS_MAX:
+        if alone and len(self._plains) <= settings.LANE_TOPICS_MAX:
             self._join_lane(plain, (bytes((run.first, 0)) + topic_bytes).ljust(payload_at, b"\0"))
 
     # Packets
