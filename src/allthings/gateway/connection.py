@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from allthings.gateway import gathering, settings
+from allthings.gateway import plain, settings
 from allthings.gateway.access import NOBODY, Principal
 from allthings.gateway.aliases import ALIAS_BYTES, GivenAliases, TakenAliases
 from allthings.gateway.certificates import NO_CERTIFICATE
@@ -65,16 +65,6 @@ def _connack(session_present: bool, answer: Properties) -> bytes:
     return encode(Connack(session_present, ReasonCode.SUCCESS, answer), V5)
 
 
-class _Plain(NamedTuple):
-    """Where the parts of a short PUBLISH stand that is like one before it: same flags, same topic."""
-
-    first: int
-    identifier_at: int
-    payload_at: int
-    qos: int
-    run: gathering.Run
-
-
 class Connection(asyncio.Protocol):
     """From accept to close. `client` is "" until CONNECT was accepted."""
 
@@ -97,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._needed = 0
         self._packet_bytes_max = settings.CONNECT_BYTES_MAX
         #: By topic, as it stands in the packet with its length.
-        self._plains: dict[bytes, _Plain] | None = None
+        self._plains: dict[bytes, plain.Plain] | None = None
         #: In the lane of many sockets, once a message has shown what the next ones look like.
         self._place: Place | None = None
         self._state = "new"
@@ -203,14 +193,14 @@ class Connection(asyncio.Protocol):
             plains
             and 4 < size < 0x82
             and data[1] == size - 2
-            and (plain := plains.get(data[2 : 4 + data[3]]))
+            and (like := plains.get(data[2 : 4 + data[3]]))
             and not self._chunks
             and not self._write_paused
             and self.quota is None
         ):
             # One whole PUBLISH like one before it: what a device that waits for each PUBACK sends, and who speaks for
             # many things.
-            first, identifier_at, at, qos, run = plain
+            first, identifier_at, at, qos, run = like
             if at <= size and data[0] == first and not (self.v5 and data[at - 1]):
                 add_one = self._add_one
                 if not qos:
@@ -257,7 +247,7 @@ class Connection(asyncio.Protocol):
         runs: list[Run] = []
         while position < available and self._state == "up":
             if self._plains:
-                position = self._take_plain(data, position)
+                position = self._take_plain(self._plains, data, position)
                 if position == available:
                     return
             position = scan(data, position, self.v5, runs)
@@ -327,40 +317,14 @@ class Connection(asyncio.Protocol):
         self._arrived = len(rest)
         self._needed = end - position
 
-    def _take_plain(self, data: bytes, position: int) -> int:
-        """Whole PUBLISHes on different topics, each like one before: of who speaks for many things.
-
-        Where the first other thing begins, which may be several on one topic: `scan` is made for these.
-        """
-        plains, available, v5 = self._plains, len(data), self.v5
-        begin = position
-        runs: list[gathering.Run] = []
-        payloads: list[bytes] = []
-        pubacks: list[bytes] = []
-        while plains and position + 4 < available:
-            start, length = position + 2, data[position + 1]
-            end = start + length
-            topic = data[start : start + 2 + data[start + 1]]
-            plain = plains.get(topic)
-            if plain is None or length > 0x7F or end > available or data.startswith(topic, end + 2):
-                break
-            first, identifier_at, payload_at, qos, run = plain
-            at = position + payload_at
-            if at > end or data[position] != first or (v5 and data[at - 1]):
-                break
-            if qos:
-                identifier = data[position + identifier_at : position + identifier_at + 2]
-                if identifier == b"\0\0":
-                    break
-                pubacks += b"\x40\x02", identifier
-            payloads.append(data[at:end])
-            runs.append(run)
-            position = end
+    def _take_plain(self, plains: dict[bytes, plain.Plain], data: bytes, position: int) -> int:
+        """Messages of who speaks for many things (plain.take); where the first other thing begins."""
+        runs, payloads, pubacks, end = plain.take(plains, data, position, v5=self.v5)
         if runs:
             self.received += len(runs)
-            self.count_unacknowledged(len(pubacks) // 2)
-            self._broker.collector.add_several(runs, payloads, self, b"".join(pubacks), position - begin)
-        return position
+            self.count_unacknowledged(len(pubacks) // 4)
+            self._broker.collector.add_several(runs, payloads, self, pubacks, end - position)
+        return end
 
     def _take_runs(self, runs: list[Run]) -> None:
         for run in runs:
@@ -378,19 +342,16 @@ class Connection(asyncio.Protocol):
             flags = run.first >> 1 & 3 | (run.first & 1) << 2
             self._broker.collector.add_run(topic, run.payloads, flags, self, run.identifiers)
             if len(run.payloads) == 1 and run.topic in self.topics:
-                self._remember(run, topic, flags, alone=len(runs) == 1)
+                self._remember(run, topic, alone=len(runs) == 1)
 
-    def _remember(self, run: Run, topic: str, flags: int, *, alone: bool) -> None:
+    def _remember(self, run: Run, topic: str, *, alone: bool) -> None:
         """What a message looked like. `alone`: nothing came with it, so the next one may do so too (gateway.lane)."""
-        topic_bytes = len(run.topic).to_bytes(2) + run.topic
-        identifier_at = 2 + len(topic_bytes)
-        payload_at = identifier_at + (2 if flags & 3 else 0) + (1 if self.v5 else 0)
-        one = gathering.Run(topic, self.client, flags, None, 1, self)
         if self._plains is None or len(self._plains) >= settings.TOPICS_REMEMBERED:
             self._plains = {}
-        plain = self._plains[topic_bytes] = _Plain(run.first, identifier_at, payload_at, flags & 3, one)
+        key = plain.key(run.topic)
+        this = self._plains[key] = plain.like(run, topic, self, v5=self.v5)
         if alone and len(self._plains) <= settings.LANE_TOPICS_MAX:
-            self._join_lane(plain, (bytes((run.first, 0)) + topic_bytes).ljust(payload_at, b"\0"))
+            self._join_lane(this, (bytes((run.first, 0)) + key).ljust(this.payload_at, b"\0"))
 
     # Packets
 
@@ -613,11 +574,11 @@ class Connection(asyncio.Protocol):
         if self._place is not None:
             self._place.pause()
 
-    def _join_lane(self, plain: _Plain, head: bytes) -> None:
+    def _join_lane(self, this: plain.Plain, head: bytes) -> None:
         lane, transport = self._broker.lane, self._transport
         if lane is not None and self.quota is None and isinstance(transport, SocketTransport):
             descriptor, busy = transport.socket.fileno(), transport.get_write_buffer_size() > 0
-            self._place = lane.join(descriptor, head, plain.identifier_at if plain.qos else 0, plain.run, busy=busy)
+            self._place = lane.join(descriptor, head, this.identifier_at if this.qos else 0, this.run, busy=busy)
 
     def _leave_lane(self) -> None:
         if self._place is not None:
