@@ -87,8 +87,9 @@ bench: $(READY)  ## the speed figures, against mosquitto where it is installed
 	$(PY) -m bench $(ARGS)
 
 # The fuzzer is no part of the lock: it needs a compiler's runtime that not every machine has.
-soak: $(READY) $(STATIC)  ## the long tests: kills under load (SOAK_S seconds of sessions), fuzzing (FUZZ_S each)
-	SOAK_S=$(SOAK_S) $(PY) -m pytest -m soak --timeout 0 $(ARGS)
+soak: $(READY) $(STATIC)  ## the long tests: kills under load (SOAK_S seconds of sessions), other random examples, fuzzing (FUZZ_S each)
+	ALLTHINGS_EXAMPLES=random SOAK_S=$(SOAK_S) $(PY) -m pytest -m soak --timeout 0 $(ARGS)
+	ALLTHINGS_EXAMPLES=random $(PY) -m pytest -m "property and not soak" $(ARGS)
 	$(BIN)/uv pip install --quiet --python $(PY) --group fuzz || $(PY) -m pip install --quiet 'atheris>=2.3'
 	$(PY) tests/fuzz/fuzz_mqtt.py -max_total_time=$(FUZZ_S)
 	$(PY) tests/fuzz/fuzz_sessions.py -max_total_time=$(FUZZ_S)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from allthings.log.stream import Log
 from tests.servers import NatsServer
+
+# `make test` draws the same examples in each run, so that a failure is met again; `make soak` draws others each time,
+# and prints what repeats them. No deadline: a loaded machine is no finding.
+_QUIET = (HealthCheck.too_slow, HealthCheck.function_scoped_fixture)
+settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=_QUIET)
+settings.register_profile("random", deadline=None, print_blob=True, suppress_health_check=_QUIET)
+settings.load_profile(os.environ.get("ALLTHINGS_EXAMPLES", "repeatable"))
 
 #: Folders of what starts the whole platform, which takes longest: so those come first.
 _PLATFORM = ("cli", "console", "runtime", "scenes", "soak")
@@ -21,6 +30,9 @@ _HISTORY = ("historian", "web")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item.nodeid))
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("property")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:

@@ -27,6 +27,7 @@ from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.versions import V3, V5, Version
 from tests.fuzz.lane_inputs import LASTS, Gate
 from tests.gateway.conftest import Gateway, Wire, opened_ring, wire
+from tests.reaching import must_reach, reach
 
 PUBACK = b"\x40\x02"
 PINGRESP = b"\xd0\0"
@@ -302,6 +303,7 @@ def gate() -> Iterator[Gate]:
     made.close()
 
 
+@must_reach("taken", "left", "taken, changed", "left, changed")
 @given(
     number=st.integers(0, len(LASTS) - 1),
     payload=st.binary(max_size=140),
@@ -318,6 +320,7 @@ def test_it_takes_what_the_codec_says_is_for_it(
     for at, byte in edits:
         packet[min(at, len(packet) - 1)] = byte
     taken = gate.look(bytes((number,)) + bytes(packet[:length]))
+    reach(f"{'taken' if taken else 'left'}{', changed' if edits else ''}")
     if not edits and length is None:
         assert taken == (len(packet) < PACKET_BYTES_END)
 

@@ -12,6 +12,7 @@ from allthings.gateway.rules import EVERYTHING, NOTHING, Rules, covers
 from allthings.mqtt.filters import matches
 from allthings.registry.access import AccessRule
 from allthings.registry.credentials import Standing
+from tests.reaching import must_reach, reach
 
 LAMP = Standing("device", "lamp", "", "main", "certificate")
 ADA = Standing("user", "ada", "viewer", "acme", "password:1")
@@ -79,9 +80,11 @@ _FILTER = st.builds(
 _TOPIC = st.lists(st.sampled_from(["a", "b", "$s", "", "c"]), min_size=1, max_size=5).map("/".join)
 
 
+@must_reach("covered")
 @given(_FILTER, _FILTER, _TOPIC)
 def test_nothing_comes_through_a_covered_filter_that_is_not_allowed(allowed: str, asked: str, topic: str) -> None:
     if covers(allowed.split("/"), asked.split("/")) and matches(asked, topic):
+        reach("covered")
         assert matches(allowed, topic)
 
 
@@ -184,10 +187,12 @@ def test_a_client_id_is_never_a_wildcard(client: str) -> None:
         assert not grants.subscribing(topic_filter)
 
 
+@must_reach("another's")
 @given(st.text(max_size=20), st.text(max_size=20), st.sampled_from(["{client}/#", "c/{client}", "c/x{client}/+/#"]))
 def test_nobody_gets_what_is_anothers_whatever_they_call_themselves(mine: str, other: str, topic_filter: str) -> None:
     if mine == other or "/" in other:
         return
+    reach("another's")
     own = topic_filter.replace("{client}", other).replace("/#", "/y").replace("+", "z")
     grants = Rules([rule("devices", topic_filter)]).grants(LAMP, mine)
     assert not grants.publishing(own)

@@ -12,6 +12,7 @@ import pytest
 from allthings.historian.history import History
 from tests.historian.blocks import end_of
 from tests.historian.endless import rows
+from tests.seeds import seed
 
 ROUNDS = 3
 _ROLLUPS = {"readings_1m": 60, "readings_1h": 3_600, "readings_1d": 86_400}
@@ -69,9 +70,7 @@ def check(history: History, acknowledged: int) -> None:
 
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:
-    seed = random.randrange(1 << 32)
-    print("seed", seed)
-    chance = random.Random(seed)
+    chance = random.Random(seed())
     dsn = f"chdb://{tmp_path}/history"
     acknowledged = 0
     for _ in range(ROUNDS):

@@ -28,6 +28,7 @@ from allthings.mqtt.packets import (
 from allthings.mqtt.properties import Properties
 from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.versions import V3, V5, Sender, Version
+from tests.reaching import must_reach, reach
 
 from .packet_strategies import packets, publishes
 
@@ -63,11 +64,13 @@ def test_mqtt_3_leaves_out_what_it_cannot_say(packet: Publish) -> None:
     assert read(encode(packet, V3), V3) == plain
 
 
+@must_reach("accepted", "refused")
 @settings(max_examples=1000)
 @given(st.integers(0, 255), st.binary(max_size=200), versions, st.sampled_from([None, *Sender]))
 @example(0x10, b"", V5, None)
 def test_arbitrary_bodies(first_byte: int, body: bytes, version: Version, sender: Sender | None) -> None:
     found = verdict(first_byte, body, version, sender)
+    reach("refused" if isinstance(found, RemoteError) else "accepted")
     if isinstance(found, RemoteError):
         assert found.reason >= 0x80
         assert found.hint
@@ -76,6 +79,7 @@ def test_arbitrary_bodies(first_byte: int, body: bytes, version: Version, sender
         assert read(encode(found, version), version) == found
 
 
+@must_reach("accepted", "refused")
 @settings(max_examples=200)
 @given(st.data(), versions)
 def test_damaged_packets(data: st.DataObject, version: Version) -> None:
@@ -87,8 +91,9 @@ def test_damaged_packets(data: st.DataObject, version: Version) -> None:
         for frame in FrameReader(version=version).feed(bytes(raw)):
             packet = decode(*frame, version)
             assert read(encode(packet, version), version) == packet
+            reach("accepted")
     except RemoteError:
-        pass
+        reach("refused")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from allthings.mqtt.filters import (
     split_share,
 )
 from allthings.mqtt.reasons import ReasonCode
+from tests.reaching import must_reach, reach
 
 from .packet_strategies import topic_filters, topic_names
 
@@ -83,9 +84,11 @@ def test_matches(topic_filter: str, topic: str, expected: bool) -> None:
     assert found == ([(topic, "value")] if expected else [])
 
 
+@must_reach("matches", "does not match")
 @settings(max_examples=500)
 @given(filters, topics)
 def test_a_stranger_agrees(topic_filter: str, topic: str) -> None:
+    reach("matches" if matches(topic_filter, topic) else "does not match")
     assert matches(topic_filter, topic) == topic_matches_sub(topic_filter, topic)
 
 

@@ -15,6 +15,7 @@ from allthings.mqtt.frames import PACKET_BYTES_MAX, FrameReader
 from allthings.mqtt.packets import Publish
 from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.versions import V3, V5
+from tests.reaching import must_reach, reach
 
 from .packet_strategies import packets
 
@@ -34,7 +35,15 @@ def test_cut_anywhere(sent: list[Publish], places: list[int]) -> None:
     assert len(whole) == len(sent)
 
 
-@given(st.binary(max_size=300), st.lists(st.integers(0, 300)), st.integers(2, 200))
+_PIECES = st.sampled_from([b"\xc0\0", b"\x30\x03\0\x01a", b"\x40\x02\0\1", b"\x30\x7f", b"\x30\xff\xff\xff\xff"])
+
+
+@must_reach("frames", "no frame", "refused", "accepted")
+@given(
+    st.binary(max_size=300) | st.lists(_PIECES, max_size=8).map(b"".join),
+    st.lists(st.integers(0, 300)),
+    st.integers(2, 200),
+)
 def test_any_bytes_cut_anywhere(stream: bytes, places: list[int], limit: int) -> None:
     def run(parts: list[bytes]) -> tuple[list[tuple[int, bytes]], str]:
         reader, frames = FrameReader(limit), []
@@ -47,7 +56,10 @@ def test_any_bytes_cut_anywhere(stream: bytes, places: list[int], limit: int) ->
             return frames, str(error)
         return frames, ""
 
-    assert run(cut(stream, places)) == run([stream])
+    frames, refusal = run(cut(stream, places))
+    assert (frames, refusal) == run([stream])
+    reach("frames" if frames else "no frame")
+    reach("refused" if refusal else "accepted")
 
 
 def test_byte_by_byte() -> None:

@@ -18,6 +18,7 @@ from allthings.mqtt.properties import (
     encode_raw,
 )
 from allthings.mqtt.wire import Reader
+from tests.reaching import must_reach, reach
 
 from .packet_strategies import properties
 
@@ -34,12 +35,23 @@ def test_raw_round_trip(data: st.DataObject, carrier: Carrier) -> None:
     assert reader.rest() == b"behind"
 
 
-@given(st.binary(max_size=60), st.sampled_from(Carrier))
-def test_arbitrary_raw_bytes(raw: bytes, carrier: Carrier) -> None:
+@must_reach("refused", "properties")
+@given(st.data(), st.sampled_from(Carrier))
+def test_arbitrary_raw_bytes(data: st.DataObject, carrier: Carrier) -> None:
+    real = properties(carrier).map(lambda found: encode_raw(found, carrier))
+    raw = bytearray(data.draw(st.binary(max_size=60) | real))
+    for at, byte in data.draw(st.lists(st.tuples(st.integers(0, 59), st.integers(0, 255)), max_size=1)):
+        raw[at : at + 1] = bytes((byte,))
+    check_raw(bytes(raw), carrier)
+
+
+def check_raw(raw: bytes, carrier: Carrier) -> None:
     try:
         found = decode_raw(raw, carrier)
     except RemoteError:
+        reach("refused")
         return
+    reach("properties" if raw else "none")
     assert decode_raw(encode_raw(found, carrier), carrier) == found
 
 

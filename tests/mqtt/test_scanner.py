@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allthings.mqtt.scanner import Frame, Run, frame, scan
+from tests.reaching import must_reach, reach
 
 
 def varint(number: int) -> bytes:
@@ -69,10 +70,12 @@ def test_scan_finds_every_whole_packet_in_order(items: list, v5: bool, cut: int)
     assert end == at
 
 
-@given(st.binary(max_size=400), st.booleans())
+@must_reach("found", "nothing found")
+@given(st.binary(max_size=400) | st.binary(max_size=40).map(lambda rest: b"\x30\x04\0\x01ab" + rest), st.booleans())
 def test_arbitrary_bytes_stop_the_scan_and_nothing_else(data: bytes, v5: bool) -> None:
     runs: list[Run] = []
     end = scan(data, 0, v5, runs)
+    reach("found" if runs else "nothing found")
     assert 0 <= end <= len(data)
     assert sum(len(p) for run in runs for p in run.payloads) <= end
 

@@ -16,6 +16,7 @@ from allthings.mqtt.wire import (
     encode_string,
     encode_varint,
 )
+from tests.reaching import must_reach, reach
 
 #: MQTT 5, table 1-1: where the number of digits changes.
 VARINTS = {
@@ -53,16 +54,21 @@ def test_broken_varints(digits: str) -> None:
         Reader(bytes.fromhex(digits), "X").varint("n")
 
 
-@given(st.binary(max_size=40))
+@must_reach("no UTF-8", "NUL", "ASCII", "beyond ASCII")
+@given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode))
 def test_strings_are_what_python_calls_utf_8_without_nul(data: bytes) -> None:
     try:
         expected = data.decode("utf-8", "strict")
     except UnicodeDecodeError:
         expected = None
+    reach(
+        "no UTF-8" if expected is None else "NUL" if "\0" in expected else "a string" if expected.isascii() else "wide"
+    )
     if expected is None or "\0" in expected:
         with pytest.raises(MalformedPacketError):
             decode_string(data, "x")
     else:
+        reach("ASCII" if expected.isascii() else "beyond ASCII")
         assert decode_string(data, "x") == expected
         assert Reader(encode_string(expected, "x"), "X").string("x") == expected
 

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from allthings.log import block
 from allthings.log.entry import Entry
+from allthings.readings import replay
 from allthings.readings.decode import decode, decode_all
 from allthings.readings.model import Model
 from allthings.things.types import PropertyType
+from tests.reaching import must_reach, reach
 from tests.readings.blocks import NOW_NS, Message, Row, entry_of, rows_of
 from tests.readings.reference import decode_slowly
 
@@ -98,12 +100,16 @@ def whole(value: Any) -> Any:
     return value
 
 
+@must_reach("rows", "rejects", "events", "unclaimed")
 @settings(max_examples=300, deadline=None)
 @given(blocks)
 def test_both_decoders_agree(messages: list[Message]) -> None:
     model = Model(MODEL_TYPES)
     fast, slow = decode(entry_of(messages), model), decode_slowly(messages, model, 7)
     expected = [row._replace(value=whole(row.value)) for row in slow.rows]
+    for case in ("rows", "rejects", "events"):
+        reach(case, len(getattr(slow, case)))
+    reach("unclaimed", slow.unclaimed)
     assert exact(rows_of(fast)) == exact(expected)
     assert [block.position(7, row) for row in sorted(slow.rejects)] == [reject.position for reject in fast.rejects]
     assert fast.unclaimed == slow.unclaimed
@@ -112,6 +118,7 @@ def test_both_decoders_agree(messages: list[Message]) -> None:
     ]
 
 
+@must_reach("readings", "rejects", "events", "unclaimed")
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(
@@ -121,6 +128,10 @@ def test_both_decoders_agree(messages: list[Message]) -> None:
 def test_every_message_comes_to_something(messages: list[Message]) -> None:
     decoded = decode(entry_of(messages), Model(MODEL_TYPES))
     accounted = {row.position for row in rows_of(decoded)}
+    reach("readings", len(accounted))
+    reach("rejects", len(decoded.rejects))
+    reach("events", len(decoded.events))
+    reach("unclaimed", decoded.unclaimed)
     accounted |= {reject.position for reject in decoded.rejects} | {event.position for event in decoded.events}
     assert len(accounted) + decoded.unclaimed == len(messages) == decoded.messages
     assert {block.position(7, 0) <= place < block.position(7, len(messages)) for place in accounted} <= {True}
@@ -138,15 +149,19 @@ def test_what_was_learned_changes_nothing(first: list[Message], second: list[Mes
     assert rows_of(decode(entry_of(second), renewed)) == rows_of(decode(entry_of(second), Model(MODEL_TYPES)))
 
 
+def again_as_reject(one: Message) -> Message:
+    """As replay.replay_block appends a reject again, here the one at position 3."""
+    return one._replace(flags=block.FLAG_REPLAYED, properties=replay._PREFIX + b"3")
+
+
 replayed = st.booleans().flatmap(
     lambda again: blocks.map(
-        lambda messages: [
-            one._replace(flags=one.flags | block.FLAG_REPLAYED * (again and not n)) for n, one in enumerate(messages)
-        ]
+        lambda messages: [again_as_reject(one) if again and not n else one for n, one in enumerate(messages)]
     )
 )
 
 
+@must_reach("rows", "decoded together", "replayed")
 @given(st.lists(replayed, min_size=1, max_size=5))
 @settings(max_examples=150, deadline=None)
 def test_blocks_say_the_same_alone_and_together(found: list[list[Message]]) -> None:
@@ -164,6 +179,9 @@ def test_blocks_say_the_same_alone_and_together(found: list[list[Message]]) -> N
     for name in ("messages", "unclaimed"):
         assert sum(getattr(each, name) for each in together) == sum(getattr(each, name) for each in alone)
     rows = [row for each in together for row in rows_of(each)]
+    reach("rows", len(rows))
+    reach("decoded together", len(alone) - len(together))
+    reach("replayed", sum(bool(each.replayed) for each in alone))
     assert [repr(row) for row in rows] == [repr(row) for each in alone for row in rows_of(each)]
     # A reject that is replayed has a version of its own.
     for each in together:

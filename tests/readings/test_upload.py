@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import io
 import json
@@ -26,6 +25,7 @@ from allthings.readings.values import python_value
 from allthings.things.errors import BadInputError, LimitExceededError
 from allthings.things.times import NS_PER_S
 from allthings.things.types import PropertyType
+from tests.reaching import must_reach, reach
 from tests.readings.blocks import NOW_NS
 
 STREAM = "application/vnd.apache.arrow.stream"
@@ -396,23 +396,33 @@ def test_sizes_are_read_from_metadata(compression: str | None) -> None:
         assert 1_080_000 <= size <= 1_100_000
 
 
+def read_or_refused(data: bytes, media_type: str) -> str:
+    try:
+        parse(data, media_type)
+    except (BadInputError, LimitExceededError):
+        return "refused"
+    return "read"
+
+
+@must_reach("read", "refused")
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_damaged_arrow_is_refused_or_read_but_never_worse(data: st.DataObject) -> None:
     stream = bytearray(arrow({"thing": ["a"] * 3, "property": ["p"] * 3, "value": [1.0, 2.0, 3.0]}, "lz4"))
     for _ in range(data.draw(st.integers(1, 4))):
         stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(BadInputError, LimitExceededError):
-        parse(bytes(stream[: data.draw(st.integers(0, len(stream)))]), STREAM)
+    end = data.draw(st.just(len(stream)) | st.integers(0, len(stream)))
+    reach(read_or_refused(bytes(stream[:end]), STREAM))
 
 
+@must_reach("read", "refused")
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=80), st.sampled_from(upload_module.MEDIA_TYPES))
 def test_any_bytes_are_refused_or_read(data: bytes, media_type: str) -> None:
-    with contextlib.suppress(BadInputError, LimitExceededError):
-        parse(b"thing,property,value\n" + data if media_type == "text/csv" else data, media_type)
+    reach(read_or_refused(b"thing,property,value\n" + data if media_type == "text/csv" else data, media_type))
 
 
+@must_reach("rows", "refused rows")
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
@@ -431,6 +441,8 @@ def test_formats_agree(rows: list[tuple[Any, ...]]) -> None:
         parse(lines(*(dict(zip(KEYS, row, strict=True)) for row in rows)), NDJSON),
         parse((header + "".join(f"{a},{b},{c},{d!r}\n" for a, b, c, d in rows)).encode(), "text/csv"),
     ]
+    reach("rows", len(rows_of(found[0])))
+    reach("refused rows", len(errors_of(found[0])))
     assert rows_of(found[0]) == rows_of(found[1])
     assert [row for row, _ in errors_of(found[0])] == [row for row, _ in errors_of(found[1])]
 

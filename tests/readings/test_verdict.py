@@ -14,6 +14,7 @@ from allthings.readings.decode import decode
 from allthings.readings.model import Model
 from allthings.readings.verdict import verdicts
 from allthings.things.types import PropertyType
+from tests.reaching import must_reach, reach
 
 NOW = 1_800_000_000_000_000_000
 MODEL = Model(
@@ -89,6 +90,7 @@ _TAILS = ["properties", "properties/level", "properties/mode", "properties/name"
 _TAILS += ["properties/list", "properties/@time", "properties/", "events/e", "events/", "actions/a", ""]
 
 
+@must_reach("accepted", "rejected")
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(_TAILS), st.lists(_PAYLOAD, max_size=6), st.sampled_from([0, 1, 2, 5]))
 def test_the_historian_agrees(tail: str, payloads: list[bytes], flags: int) -> None:
@@ -105,4 +107,6 @@ def test_the_historian_agrees(tail: str, payloads: list[bytes], flags: int) -> N
     decoded = decode(_Block(pa.RecordBatch.from_arrays(columns, schema=block.MESSAGES)), MODEL)
     rejected = {reject.position: reject.reason for reject in decoded.rejects}
     expected = [rejected.get(block.position(7, row), "") for row in range(count)]
+    reach("accepted", expected.count(""))
+    reach("rejected", len(rejected))
     assert verdicts(topic, payloads, flags, NOW, MODEL) == expected

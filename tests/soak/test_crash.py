@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
 
+from tests.seeds import seed
 from tests.soak import crash
 
 
 @pytest.mark.system
 @pytest.mark.timeout(180)
 def test_three_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    outcome = crash.run(3, random.randrange(1 << 31), tmp_path / "data")
+    outcome = crash.run(3, seed(), tmp_path / "data")
     assert outcome.values > 1000
     assert not outcome.faults, f"seed {outcome.seed}"
 
@@ -21,6 +21,6 @@ def test_three_kills_lose_and_double_nothing(tmp_path: Path) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_thirty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    outcome = crash.run(30, random.randrange(1 << 31), tmp_path / "data")
+    outcome = crash.run(30, seed(), tmp_path / "data")
     assert outcome.values > 10_000
     assert not outcome.faults, f"seed {outcome.seed}"

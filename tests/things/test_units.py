@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allthings.things.units import unit_code, unit_for, unit_from_name, unit_symbol
+from tests.reaching import must_reach, reach
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,9 @@ def test_a_code_stays_a_code(text: str) -> None:
     assert unit_code(code) == code
 
 
-@given(st.text(max_size=200))
+@must_reach("a unit", "none")
+@given(st.text(max_size=200) | st.sampled_from(["energy_kwh", "power W", "temp_c", "co2_ppm", "pressure [hPa]"]))
 def test_a_unit_told_by_a_name_is_a_code(name: str) -> None:
     unit = unit_from_name(name)
+    reach("a unit" if unit else "none")
     assert unit_code(unit) == unit

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from allthings.things.types import PropertyType
 from allthings.things.values import VALUE_DEPTH_MAX, check_schema, check_value, compilable_pattern, same, shown
+from tests.reaching import must_reach, reach
 
 _NUMBER = PropertyType(type="number", minimum=0.0, maximum=10.0)
 
@@ -160,14 +161,18 @@ _SCHEMAS = st.recursive(
 )
 
 
+@must_reach("valid", "invalid")
 @settings(max_examples=500, deadline=None)
 @given(_VALUES, _SCHEMAS)
 def test_verdicts_agree_with_a_json_schema_validator(value: Any, schema: dict[str, Any]) -> None:
     stranger = jsonschema.Draft7Validator(schema)
+    reach("valid" if stranger.is_valid(value) else "invalid")
     assert (check_schema(value, schema) == "") == stranger.is_valid(value)
 
 
+@must_reach("same", "different")
 @given(_VALUES, _VALUES)
 def test_sameness_is_symmetric(a: Any, b: Any) -> None:
+    reach("same" if same(a, b) else "different")
     assert same(a, b) == same(b, a)
     assert same(a, a)

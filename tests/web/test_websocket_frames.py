@@ -19,6 +19,7 @@ from allthings.web.websocket.frames import (
     encode_close,
     unmask,
 )
+from tests.reaching import must_reach, reach
 
 
 def masked(opcode: int, payload: bytes, *, final: bool = True, mask: bytes = b"\x01\x02\x03\x04") -> bytes:
@@ -129,10 +130,13 @@ def test_a_long_reason_is_cut_between_characters() -> None:
     frame[4:].decode()
 
 
-@given(st.binary(max_size=400))
+@must_reach("refused", "data", "nothing yet")
+@given(st.binary(max_size=400) | st.binary(max_size=20).map(lambda rest: masked(Opcode.BINARY, rest) + rest))
 def test_any_bytes_are_data_or_refused(wire: bytes) -> None:
     try:
         events = Frames().feed(wire)
     except FrameError:
+        reach("refused")
         return
+    reach("data" if events else "nothing yet")
     assert sum(len(event.data) for event in events) <= len(wire)

@@ -9,6 +9,7 @@ from allthings.things.errors import BadInputError, LimitExceededError
 from allthings.things.td import TD_BYTES_MAX, TD_PROPERTIES_MAX, check_td
 from allthings.things.td.check import InvalidTdError
 from allthings.things.td.limits import CONTEXT_1_0, CONTEXT_1_1, PROBLEMS_MAX, TD_DEPTH_MAX
+from tests.reaching import must_reach, reach
 
 
 def problems(doc: Any) -> dict[str, str]:
@@ -166,12 +167,15 @@ _MEMBERS = [
 ]  # fmt: skip
 
 
+@must_reach("refused", "accepted")
 @given(st.dictionaries(st.sampled_from(_MEMBERS), _JSON, max_size=4))
 def test_no_document_does_more_than_be_refused(members: dict[str, Any]) -> None:
     try:
         checked = check_td(td(**members))
     except BadInputError:
+        reach("refused")
         return
+    reach("accepted", len(members))
     assert check_td(checked) == checked
 
 
@@ -181,10 +185,12 @@ _AFFORDANCE_MEMBERS = [
 ]  # fmt: skip
 
 
+@must_reach("refused", "accepted")
 @given(
     st.sampled_from(["properties", "actions", "events"]),
     st.dictionaries(st.sampled_from(_AFFORDANCE_MEMBERS), _JSON, max_size=4),
 )
 def test_no_affordance_does_more_than_be_refused(kind: str, affordance: dict[str, Any]) -> None:
     found = problems(td(**{kind: {"x": affordance}}))
+    reach("refused" if found else "accepted")
     assert all(pointer.startswith(f"/{kind}/x") for pointer in found)
