@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from allthings.cli.live import Event, events
+from allthings.cli.live import Event, events, lines
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ from allthings.cli.live import Event, events
         ),
         ("id: a\0b\ndata: x\n\n", [Event("message", "", "x")]),
         ("retry: 5\nunknown: y\n\n", []),
+        ("retry: 5\nid: 9\n\n: alive\n\n", [Event("message", "9", "")]),
     ],
 )
 def test_events(stream: str, expected: list[Event]) -> None:
@@ -31,3 +32,10 @@ def test_events(stream: str, expected: list[Event]) -> None:
 
 def test_an_id_is_kept_over_a_reconnection() -> None:
     assert list(events(["data: x", ""], last_id="41")) == [Event("message", "41", "x")]
+
+
+def test_lines_end_where_the_platform_ends_them() -> None:
+    text = "data: a\u2028b\u0085c\x0bd\n\nid: 7\n"
+    encoded = text.encode()
+    for cut in range(len(encoded)):
+        assert list(lines([encoded[:cut], encoded[cut:]])) == ["data: a\u2028b\u0085c\x0bd", "", "id: 7"]

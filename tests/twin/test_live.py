@@ -10,6 +10,7 @@ import pytest
 
 from allthings.log import block
 from allthings.log.entry import Entry
+from allthings.log.stream import LogStatus
 from allthings.readings.decoder import Decoder
 from allthings.readings.model import Model
 from allthings.twin import live, resume
@@ -132,6 +133,10 @@ class Blocks:
         await asyncio.sleep(0)
         return self.entries.get(sequence)
 
+    async def status(self) -> LogStatus:
+        await asyncio.sleep(0)
+        return LogStatus(1, len(self.entries), 0, 0, {}, {})
+
     def append(self, *messages: Message) -> Entry:
         sequence = len(self.entries) + 1
         self.entries[sequence] = entry_of(list(messages), sequence)
@@ -231,12 +236,35 @@ async def test_what_is_too_far_back_is_a_gap(
 async def test_a_position_of_another_log_is_a_gap(twin: Twin, log: Blocks, decoder: Decoder) -> None:
     await fill(twin, log, decoder, 2)
     updates = follow(twin, log, decoder, after=block.position(900, 0))
+    (lost,) = await take(updates, 1)
+    assert (lost.gap, lost.count, lost.position) == (True, 0, block.position(3, 0) - 1)
+    await fill(twin, log, decoder, 1)
+    (update,) = await take(updates, 1)
+    assert (update.gap, len(update.values)) == (False, 4)
+
+
+async def test_a_position_that_the_twin_has_not_reached_again(twin: Twin, log: Blocks, decoder: Decoder) -> None:
+    await fill(twin, log, decoder, 4)
+    restarted = Twin(Clock())
+    for sequence in (1, 2):
+        restarted.apply(await decoder.decode(log.entries[sequence]))
+    updates = follow(restarted, log, decoder, ["b"], ["t"], after=block.position(4, 0))
     waiting = asyncio.create_task(anext(updates))
     await asyncio.sleep(0)
-    await fill(twin, log, decoder, 1)
+    for sequence in (3, 4):
+        restarted.apply(await decoder.decode(log.entries[sequence]))
     update = await asyncio.wait_for(waiting, 5)
-    assert update.gap
-    assert len(update.values) == 4
+    assert (told([update]), update.gap) == ([("b", "t", -4)], False)
+
+
+async def test_a_gap_is_told_though_no_value_is_left(
+    twin: Twin, log: Blocks, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "RING_ROWS_MAX", 4)
+    await fill(twin, log, decoder, 6)
+    del log.entries[3]
+    (lost,) = await take(follow(twin, log, decoder, ["a"], ["x"], after=block.position(3, 0)), 1)
+    assert (lost.gap, lost.values, lost.json) == (True, [], b"")
 
 
 async def test_from_now_on(twin: Twin, log: Blocks, decoder: Decoder) -> None:

@@ -13,11 +13,12 @@ import pytest
 import uvicorn
 
 from allthings.log import block
+from allthings.twin import live as twin_live
 from allthings.twin.live import Frame, Update
 from allthings.web import live, settings
 from allthings.web.errors import BusyError
 from tests.twin.feed import block_of, said
-from tests.web.conftest import Platform, problem, until
+from tests.web.conftest import Platform, until
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,15 @@ class Reader:
                 return name, json.loads(data)
         raise AssertionError("the stream has ended")
 
+    async def frame(self) -> list[str]:
+        """The next lines up to an empty one."""
+        found: list[str] = []
+        async for line in self._lines:
+            if not line:
+                return found
+            found.append(line)
+        raise AssertionError("the stream has ended")
+
     async def started(self) -> None:
         """Until the server has subscribed."""
         async for line in self._lines:
@@ -126,11 +136,10 @@ async def test_going_on_after_a_break(server: str, platform: Platform) -> None:
 
 async def test_a_place_that_this_log_never_gave_is_a_gap(server: str, platform: Platform) -> None:
     async with Reader(server, platform.token, thing="l-5", last=str((1 << 64) - 1)) as reader:
-        await reader.started()
-        await platform.publish("things/l-5/properties/a", b"1")
         name, data = await reader.event()
         assert name == "gap"
-        assert data["before"].isdigit()
+        assert data["before"] == reader.last_id
+        await platform.publish("things/l-5/properties/a", b"1")
         assert await reader.values(1) == [("l-5", "a", 1)]
 
 
@@ -166,9 +175,63 @@ async def test_a_stream_ends_with_its_token(
             await reader.event()
 
 
-@pytest.mark.parametrize("place", ["x", "-1", "1.5", "99999999999999999999999"])
-async def test_wrong_places(http: httpx.AsyncClient, place: str) -> None:
-    problem(await http.get("/api/live", params={"after": place}), 400, "bad-input")
+async def test_who_comes_back_loses_nothing_wherever_the_connection_breaks(
+    server: str, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Many small events, some from the log and some from memory.
+    monkeypatch.setattr(twin_live, "RING_ROWS_MAX", 8)
+    monkeypatch.setattr(twin_live, "UPDATE_VALUES_MAX", 2)
+    monkeypatch.setattr(settings, "LIVE_EVENT_VALUES_MAX", 3)
+    async with Reader(server, platform.token, thing="l-6") as reader:
+        await reader.started()
+        start = reader.last_id
+    for number in range(10):
+        messages = [("things/l-6/properties", b'{"a":%d,"b":%d}' % (2 * row, 2 * row)) for row in range(2)]
+        await platform.publish_many([*messages, ("things/l-6/properties/c", b"%d" % number)])
+    await platform.caught_up()
+    values = 10 * 5
+    uncut = await frames_until(server, platform, start, values)
+    assert len(uncut) > 10
+    for cut in range(len(uncut) + 1):
+        before = uncut[:cut]
+        place = next((id_ for id_, _ in reversed(before) if id_), start)
+        told = sum(count for _, count in before)
+        again = await frames_until(server, platform, place, values - told)
+        assert sum(count for _, count in again) == values - told
+        ids = [int(id_) for id_, _ in [*before, *again] if id_]
+        assert ids == sorted(ids)
+
+
+async def frames_until(server: str, platform: Platform, place: str, values: int) -> list[tuple[str, int]]:
+    """The frames of the feed after a place, up to that with the last of so many values: id, number of values."""
+    found: list[tuple[str, int]] = []
+    async with Reader(server, platform.token, thing="l-6", last=place) as reader:
+        while not found or sum(count for _, count in found) < values:
+            lines = await reader.frame()
+            data = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+            assert "event: gap" not in lines
+            ids = [line[4:] for line in lines if line.startswith("id: ")]
+            found.append((ids[0] if ids else "", sum(len(one["values"]) for one in data)))
+    return found
+
+
+@pytest.mark.parametrize("place", ["0", "1", "1048575", "1048576", "-1", "x", "1.5", "\u0663", "9" * 400, str(1 << 63)])
+@pytest.mark.parametrize("header", [True, False])
+async def test_odd_places_give_values_or_a_gap(server: str, platform: Platform, place: str, header: bool) -> None:
+    await platform.caught_up(await platform.publish("things/l-7/properties/a", b"1"))
+    if header and not place.isascii():
+        return  # no header can say it
+    given = {"last": place} if header else {"after": place}
+    async with Reader(server, platform.token, thing="l-7", **given) as reader:
+        name, data = await reader.event()
+        assert int(reader.last_id) > 0
+        if name == "gap":
+            assert data["before"] == reader.last_id
+            await platform.publish("things/l-7/properties/a", b"2")
+            assert (await reader.values(1))[0][0] == "l-7"
+        else:
+            assert place in ("0", "1", "1048575", "1048576")
+            assert data["values"][0]["thing"] == "l-7"
 
 
 def test_streams_are_bounded() -> None:
@@ -205,6 +268,9 @@ async def test_the_end_comes_after_what_was_gathered() -> None:
 
 
 def test_an_event_names_its_place() -> None:
+    lost = Update.lost(7)
+    assert live._event([lost]) == b'id: 7\nevent: gap\ndata: {"before":"7"}\n\n'
+    assert live._event([lost, update(2)]).startswith(b'event: gap\ndata: {"before":"7"}\n\nid: 2097152\n')
     text = live._event([update(1, gap=True), update(2)]).decode()
     first, second = block.position(1, 0), block.position(2, 0)
     start = f'event: gap\ndata: {{"before":"{first}"}}\n\nid: {second}\nevent: values\ndata: {{"values":[{{"thing":"t"'

@@ -59,7 +59,7 @@ def _values(client: Client, things: list[str], properties: list[str], count: int
     import orjson
 
     from allthings.cli.errors import UnreachableError
-    from allthings.cli.live import events
+    from allthings.cli.live import events, lines
     from allthings.cli.output import remark
 
     last_id, seen, reached = "", 0, False
@@ -69,7 +69,7 @@ def _values(client: Client, things: list[str], properties: list[str], count: int
         try:
             with client.stream("/api/live", params, headers, _SILENCE_S) as response:
                 reached = True
-                for event in events(response.iter_lines(), last_id):
+                for event in events(lines(response.iter_bytes()), last_id):
                     last_id = event.id
                     if event.name == "gap":
                         remark("some values were passed over; the history has them")

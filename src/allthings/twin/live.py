@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
 
-from allthings.readings.decoded import Decoded
+from allthings.readings.decoded import DECODED, Decoded
 from allthings.readings.values import python_value
 from allthings.twin.encoding import rows_json, together
 from allthings.twin.settings import (
@@ -85,7 +85,7 @@ class Update:
     """New values, in log order. A subscriber that comes back after `position` misses none.
 
     `gap`: values between the last update and this one were lost for this subscriber, since it was too slow or came
-    back too late; the history has them.
+    back too late; the history has them. Such an update may have no values of its own.
     """
 
     __slots__ = ("_frame", "_json", "_rows", "count", "gap", "position")
@@ -97,6 +97,13 @@ class Update:
         self.position = position
         self.count = len(rows)
         self.gap = False
+
+    @classmethod
+    def lost(cls, position: int) -> Update:
+        """No values, but that some were lost up to a position."""
+        update = cls(_NOTHING, np.arange(0), position)
+        update.gap = True
+        return update
 
     def after_gap(self) -> Update:
         """The same, with a gap before it."""
@@ -115,6 +122,9 @@ class Update:
         if self._json is None:
             self._json = self._frame.json(self._rows)
         return self._json
+
+
+_NOTHING: Final = Frame(Decoded(0, pa.RecordBatch.from_pylist([], schema=DECODED)))
 
 
 class Filter:
@@ -206,10 +216,6 @@ class Subscription:
         self._frames.append(frame)
         self._rows += frame.rows
         self._wake.set()
-
-    def lose_place(self) -> None:
-        """Make the next update say that values are missing before it."""
-        self._gap = True
 
     def __aiter__(self) -> Self:
         return self

@@ -8,14 +8,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any, cast
 
-import orjson
 from litestar import Request, get
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError
-from allthings.things.errors import BadInputError, UnauthorizedError
+from allthings.things.errors import UnauthorizedError
 from allthings.twin.live import Update
 from allthings.twin.resume import follow
 from allthings.web import settings
@@ -23,10 +22,12 @@ from allthings.web.auth import Identities
 from allthings.web.errors import BusyError
 from allthings.web.names import PropertyParameters, ThingParameters, property_names, thing_names
 from allthings.web.openapi import describe
-from allthings.web.services import Given, Services
+from allthings.web.services import Given
 
 _log = logging.getLogger("allthings.web")
 _KEEP_ALIVE = b": still here\n\n"
+#: No log is so long. What is no id of an event is like one of a log that is gone: nobody knows what was missed.
+_NEVER_GIVEN = (1 << 64) - 1
 _EXAMPLE = (
     "id: 4947802324992\nevent: values\n"
     'data: {"values":[{"thing":"pump-7","property":"pressure","value":231.5,"time":"2026-11-22T08:30:00Z",'
@@ -66,32 +67,36 @@ async def live(
 ) -> Stream:
     """Events `values`, each with the values of a few milliseconds; its id is where to go on after a break.
 
-    An event `gap` says that values are missing before the next one, since the reader was too slow or came back too
-    late; the history has them. A comment is sent every 15 seconds when nothing else is.
+    An event `gap` says that values are missing before the next one, since the reader was too slow, came back too late,
+    or gave an id that no event of this log had; the history has them. Ids only grow. A comment is sent every 15
+    seconds when nothing else is.
     """
     things, properties = await thing_names(services, thing), property_names(property_)
-    place = _position(last_event_id or after)
+    # A client that loses its connection before the first event still knows where it was.
+    now = block.position(services.twin.sequence + 1, 0) - 1
+    given = last_event_id or after
+    place = _position(given) if given else now
     streams: LiveStreams = request.app.state.live
     streams.check()
     updates = cast(
         AsyncGenerator[Update, None],
         follow(services.twin, services.log, services.decoder, things, properties, after=place),
     )
-    events = _events(request, services, updates, streams)
+    # Ids only grow: where the client stands may be ahead of us, or no place at all.
+    opening = b"retry: 2000\nid: %d\n\n" % place if place <= now else b"retry: 2000\n\n"
+    events = _events(request, updates, streams, opening)
     return Stream(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 async def _events(
-    request: Request[Any, Any, Any], services: Services, updates: AsyncGenerator[Update, None], streams: LiveStreams
+    request: Request[Any, Any, Any], updates: AsyncGenerator[Update, None], streams: LiveStreams, opening: bytes
 ) -> AsyncIterator[bytes]:
     queue: asyncio.Queue[Update | None] = asyncio.Queue(settings.LIVE_UPDATES_WAITING_MAX)
     # A task of its own, so that its clean-up is not cut short when the request is cancelled.
     reader = asyncio.create_task(_read(updates, queue), name="live stream")
     streams.open += 1
     try:
-        # A client that loses its connection before the first event still knows where it was.
-        now = block.position(services.twin.sequence + 1, 0) - 1
-        yield f"retry: 2000\nid: {now}\n\n".encode()
+        yield opening
         ahead: Update | None = None
         while True:
             try:
@@ -151,19 +156,17 @@ async def _still_allowed(request: Request[Any, Any, Any], identities: Identities
 
 def _event(updates: list[Update]) -> bytes:
     position = updates[-1].position
-    head = b""
-    if updates[0].gap:
-        head = b"event: gap\ndata: " + orjson.dumps({"before": str(updates[0].position)}) + b"\n\n"
-    body = updates[0].json if len(updates) == 1 else b",".join(update.json for update in updates)
+    head = b'event: gap\ndata: {"before":"%d"}\n\n' % updates[0].position if updates[0].gap else b""
+    filled = [update for update in updates if update.count]
+    if not filled:
+        return b"id: %d\n%b" % (position, head)
+    body = filled[0].json if len(filled) == 1 else b",".join(update.json for update in filled)
     return b'%bid: %d\nevent: values\ndata: {"values":[%b]}\n\n' % (head, position, body)
 
 
-def _position(text: str | None) -> int | None:
-    if not text:
-        return None
-    if not text.isdecimal() or not 0 <= int(text[:24]) < 1 << 64:
-        raise BadInputError(f"Last-Event-ID: {text[:32]!r} is no id of an event of ours")
-    return int(text)
+def _position(text: str) -> int:
+    text = text.strip()
+    return min(int(text), _NEVER_GIVEN) if text.isascii() and text.isdecimal() and len(text) < 32 else _NEVER_GIVEN
 
 
 HANDLERS = [live]

@@ -32,7 +32,8 @@ class RejectedRow(msgspec.Struct):
 
 
 class Accepted(msgspec.Struct):
-    """What became of an upload. `position` is the place in the log up to which to wait to see it."""
+    """What became of an upload. `position` is the place in the log up to which to wait to see it; when no row was
+    taken, the newest that is known."""
 
     accepted: int
     rejected: list[RejectedRow]
@@ -97,7 +98,7 @@ async def upload(request: Request[Any, Any, Any], services: Given) -> Accepted:
     with uploads.place():
         body = await read_body(request, settings.UPLOAD_BODY_S_MAX)
         parsed = await services.pools.uploads.run(_parse, services, body, kind)
-        position = 0
+        position = block.position(services.twin.sequence + 1, 0) - 1
         for batch in split(parsed.readings):
             position = block.position(await _append(services, batch), batch.num_rows - 1)
     listed = parsed.errors[: settings.UPLOAD_REJECTED_LISTED_MAX]
