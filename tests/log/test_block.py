@@ -52,6 +52,12 @@ def test_damaged_bytes_have_one_error(data: bytes) -> None:
         block.decode(data)
 
 
+def test_a_kind_that_a_newer_version_wrote_is_named() -> None:
+    newer = messages(["a"], [b"x"]).replace_schema_metadata({"allthings": "messages/2"})
+    with pytest.raises(pa.ArrowInvalid, match=r"of the kind b'messages/2', which this version"):
+        block.decode(block.encode(newer))
+
+
 @given(st.lists(st.text(max_size=5), max_size=5), st.binary(max_size=2000))
 def test_changes_stand_beside_the_rows_whatever_their_number(topics: list[str], changes: bytes) -> None:
     batch = messages(topics, [b"x"] * len(topics))

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from allthings.gateway.changes import Change, Given, decode
 from allthings.gateway.division import Division
+from allthings.gateway.errors import NewerLayoutError
 from allthings.gateway.routing import Messages
 from allthings.log import block
 
@@ -21,13 +22,20 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 
-def changes_of(sequence: int, batch: pa.RecordBatch) -> list[Change]:
-    """What changed in sessions together with a block."""
+def changes_of(sequence: int, batch: pa.RecordBatch, *, ours: bool) -> list[Change]:
+    """What changed in sessions together with a block.
+
+    Raises NewerLayoutError when a newer allthings wrote it and the sessions are `ours`.
+    """
     try:
         return decode(block.changes(batch))
     except msgspec.DecodeError as error:
         _LOGGER.error("block %d has damaged changes of sessions: %s", sequence, error)
-        return []
+    except NewerLayoutError as error:
+        if ours:
+            raise
+        _LOGGER.error("changes of sessions in block %d are left out: %s", sequence, error.detail)
+    return []
 
 
 def route_block(

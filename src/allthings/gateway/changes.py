@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from allthings.gateway import layouts
 from allthings.mqtt.packets import Publish
 
 
@@ -123,7 +124,7 @@ WillChange = WillHeld | WillWaits | WillDone
 Change = SessionChange | WillChange | Given | Forwarded
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(list[Change])
+_DECODER = msgspec.msgpack.Decoder(list[int | Change])
 
 
 def encode_one(change: Change) -> bytes:
@@ -133,9 +134,19 @@ def encode_one(change: Change) -> bytes:
 
 def encode(changes: list[bytes]) -> bytes:
     """Changes as they stand in a block (log.block.with_changes)."""
-    return _ENCODER.encode([msgspec.Raw(change) for change in changes])
+    return _ENCODER.encode([layouts.LAYOUT, *(msgspec.Raw(change) for change in changes)])
 
 
 def decode(data: bytes) -> list[Change]:
-    """Raises msgspec.DecodeError when the bytes are damaged."""
-    return _DECODER.decode(data) if data else []
+    """Raises msgspec.DecodeError when the bytes are damaged, NewerLayoutError."""
+    if not data:
+        return []
+    try:
+        layout, *found = _DECODER.decode(data)
+    except (msgspec.DecodeError, ValueError):
+        # Of another layout, empty, or damaged.
+        layout, found = Ended(""), []
+    if not isinstance(layout, int):
+        return msgspec.convert(layouts.changes(data), list[Change])
+    layouts.check(layout)
+    return [each for each in found if not isinstance(each, int)]

@@ -83,7 +83,7 @@ class _Elsewhere:
         if block.is_readings(batch):
             return
         broker = self._broker
-        changes = changes_of(entry.sequence, batch)
+        changes = changes_of(entry.sequence, batch, ours=False)
         division = None
         if broker.shares is not None and not is_gateway(self._family, entry.source):
             division = self._divide(batch, entry.sequence)

@@ -1,8 +1,8 @@
-"""Why the gateway does not listen as it was asked to."""
+"""Why the gateway does not start, or does not listen as it was asked to."""
 
 from __future__ import annotations
 
-from allthings.things.errors import AllthingsError, BadInputError
+from allthings.things.errors import AllthingsError, BadInputError, UnavailableError
 
 
 class CertificateError(AllthingsError):
@@ -18,3 +18,10 @@ class ProxyHeaderError(BadInputError):
 
     type = "bad-proxy-header"
     title = "The proxy's header cannot be used"
+
+
+class NewerLayoutError(UnavailableError):
+    """What is kept in the log was written by a newer version, which is to be used."""
+
+    type = "newer-layout"
+    title = "The log was written by a newer version"

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from allthings.gateway import settings
-from allthings.gateway.kept import RETAINED, SESSION, WILLS, KeptRetained, KeptWill, encode_session
+from allthings.gateway.kept import (
+    KeptRetained,
+    KeptWill,
+    decode_retained,
+    decode_session,
+    decode_wills,
+    encode_session,
+)
 from allthings.gateway.replay import Replay
 from allthings.gateway.retained import RetainedMessage
 from allthings.gateway.wills import LastWill
@@ -58,7 +65,7 @@ class Keeper:
     # Load
 
     async def load(self) -> None:
-        """Bring everything to where the log ends. Raises LogUnavailableError."""
+        """Bring everything to where the log ends. Raises LogUnavailableError, NewerLayoutError."""
         started = time.monotonic()
         await self._broker.collector.take_over()
         self._sessions = await self._log.table(f"sessions-{self._family}")
@@ -67,14 +74,8 @@ class Keeper:
         await self._load_retained()
         self._replayed = await self._begin()
         replay = Replay(self._broker, self._family, self._replayed, self._kept)
-        async for key, value in self._sessions.rows():
-            try:
-                session = SESSION.decode(value)
-                if self._shard.owns(session.client):
-                    replay.session(session)
-            except msgspec.DecodeError as error:
-                _LOGGER.error("row %s of the sessions is damaged and left out: %s", key, error)
         await self._load_wills()
+        await self._load_sessions(replay)
         blocks = await self._replay_log(replay)
         self._broker.collector.sequence = self._broker.followed = self._replayed
         await replay.fetch_claims()
@@ -96,13 +97,29 @@ class Keeper:
         retained = self._broker.retained
         async for key, value in self._retained.rows():
             try:
-                for kept in RETAINED.decode(value):
+                for kept in decode_retained(value):
                     retained.rows.loaded(key, kept.topic)
                     message = RetainedMessage(kept.payload, kept.qos, kept.properties, kept.received_ns, kept.position)
                     retained.keep(kept.topic, message)
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the retained messages is damaged and left out: %s", key, error)
         retained.rows.dirty.clear()
+
+    async def _load_sessions(self, replay: Replay) -> None:
+        wills = self._broker.sessions.wills
+        async for key, value in self._sessions.rows():
+            try:
+                session, will = decode_session(value)
+            except msgspec.DecodeError as error:
+                _LOGGER.error("row %s of the sessions is damaged and left out: %s", key, error)
+                continue
+            if not self._shard.owns(session.client):
+                continue
+            replay.session(session)
+            if will is not None:
+                # A row of a former layout. Once the will is in its own, it must not stand here any more.
+                self._broker.sessions.by_client[session.client].dirty = True
+                wills.keep(will.client, LastWill(will.will, will.delay_s, will.due_ns))
 
     async def _load_wills(self) -> None:
         """Those of our clients, also from rows of former gateways; no rows older than where the log is read from."""
@@ -112,7 +129,7 @@ class Keeper:
             if f"sessions-{self._family}-{gateway}" not in self._found:
                 continue
             try:
-                for kept in WILLS.decode(value):
+                for kept in decode_wills(value):
                     if gateway == self._prefix:
                         wills.rows.loaded(rest, kept.client)
                     if self._shard.owns(kept.client):

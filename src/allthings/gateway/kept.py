@@ -1,11 +1,13 @@
-"""What is kept of sessions and retained messages in their tables (gateway.keeper)."""
+"""What is kept of sessions and retained messages in their tables (gateway.keeper), as of today (gateway.layouts)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from allthings.gateway import layouts
 from allthings.gateway.backlog import Backlog
 from allthings.mqtt.outbox import Stage
 from allthings.mqtt.packets import Publish
@@ -37,6 +39,7 @@ class KeptDelivery(msgspec.Struct, frozen=True, array_like=True):
 class KeptSession(msgspec.Struct, frozen=True, array_like=True):
     """A session as it stood when these blocks of this gateway and of others had been handed on."""
 
+    layout: int
     client: str
     owner: str
     keeper: str
@@ -72,9 +75,39 @@ class KeptRetained(msgspec.Struct, frozen=True, array_like=True):
     position: int
 
 
-SESSION: Final = msgspec.msgpack.Decoder(KeptSession)
-RETAINED: Final = msgspec.msgpack.Decoder(list[KeptRetained])
-WILLS: Final = msgspec.msgpack.Decoder(list[KeptWill])
+_SESSION: Final = msgspec.msgpack.Decoder(KeptSession)
+
+
+def decode_session(data: bytes) -> tuple[KeptSession, KeptWill | None]:
+    """A session, and its will if that stood in the same row then.
+
+    Raises msgspec.DecodeError when the row is damaged, NewerLayoutError.
+    """
+    will = None
+    try:
+        kept = _SESSION.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        former, will = layouts.session(data)
+        kept = msgspec.convert(former, KeptSession)
+    layouts.check(kept.layout)
+    if len(kept.positions) % 8 or len(kept.positions) != 4 * len(kept.options):
+        raise msgspec.ValidationError("what waits is cut off")
+    return kept, msgspec.convert(will, KeptWill | None)
+
+
+def decode_retained(data: bytes) -> list[KeptRetained]:
+    """Retained messages. Raises msgspec.DecodeError when the row is damaged, NewerLayoutError."""
+    return msgspec.convert(layouts.several(data), list[KeptRetained])
+
+
+def decode_wills(data: bytes) -> list[KeptWill]:
+    """Wills. Raises msgspec.DecodeError when the row is damaged, NewerLayoutError."""
+    return msgspec.convert(layouts.several(data), list[KeptWill])
+
+
+def encode_several(encoded: Iterable[bytes]) -> bytes:
+    """A row of retained messages or wills that are encoded each."""
+    return msgspec.msgpack.encode([layouts.LAYOUT, *(msgspec.Raw(each) for each in encoded)])
 
 
 def encode_session(session: Session, keeper: str, sequence: int, followed: int) -> bytes:
@@ -105,6 +138,7 @@ def encode_session(session: Session, keeper: str, sequence: int, followed: int) 
             )
         )
     kept = KeptSession(
+        layout=layouts.LAYOUT,
         client=session.client,
         owner=session.owner,
         keeper=keeper,

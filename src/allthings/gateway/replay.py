@@ -129,8 +129,8 @@ class Replay:
             return
         if block.is_readings(batch):
             return
-        changes = changes_of(entry.sequence, batch)
         ours = is_gateway(self._family, entry.source)
+        changes = changes_of(entry.sequence, batch, ours=ours)
         division = None
         if self._broker.shares is not None and not ours:
             # The first gateway divides what no gateway took, and says which messages it gives away.

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Final
 
-import msgspec
-
+from allthings.gateway.kept import encode_several
 from allthings.log.table import key_of
 
 #: A thing as large as this has a row of its own.
@@ -76,4 +75,4 @@ class Rows:
 
 
 def _row(encoded: list[bytes]) -> bytes:
-    return msgspec.msgpack.encode([msgspec.Raw(each) for each in encoded]) if encoded else b""
+    return encode_several(encoded) if encoded else b""

@@ -56,6 +56,8 @@ READINGS: Final = pa.schema(
 )
 
 _CHANGES: Final = b"sessions"
+_KIND: Final = b"allthings"
+_KINDS: Final = frozenset({schema.metadata[_KIND] for schema in (MESSAGES, READINGS)})
 
 # Arrow's thread pool costs ten times what it saves on blocks of a few kilobytes.
 _WRITE_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
@@ -83,9 +85,15 @@ def changes(batch: pa.RecordBatch) -> bytes:
 
 
 def decode(data: bytes) -> pa.RecordBatch:
-    """The record batch of a block. Raises pyarrow.ArrowInvalid when the bytes are damaged."""
+    """The record batch of a block.
+
+    Raises pyarrow.ArrowInvalid when the bytes are damaged, or a newer version wrote a kind of block that is not known.
+    """
     try:
         with pa.ipc.open_stream(data, options=_READ_OPTIONS) as reader:
+            kind = (reader.schema.metadata or {}).get(_KIND)
+            if kind is not None and kind not in _KINDS:
+                raise pa.ArrowInvalid(f"it is of the kind {kind!r}, which this version of allthings does not know")
             return reader.read_next_batch()
     except (OSError, StopIteration) as error:
         # Arrow has several ways to say it.

@@ -9,6 +9,7 @@ import signal
 import uvloop
 
 from allthings.gateway.certificates import ServerCertificate
+from allthings.gateway.errors import NewerLayoutError
 from allthings.gateway.listeners import Listener
 from allthings.gateway.proxy import networks
 from allthings.gateway.run import run_gateway
@@ -16,7 +17,7 @@ from allthings.gateway.shard import ALONE, Shard
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
 from allthings.runtime import listening
-from allthings.runtime.child import tell_ready
+from allthings.runtime.child import exit_unusable, tell_ready
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
 from allthings.runtime.up import SHARD_VARIABLE
@@ -47,6 +48,8 @@ async def _run(settings: Settings) -> None:
             ready=tell_ready,
             stop=stop,
         )
+    except NewerLayoutError as error:
+        exit_unusable(error.detail)
     finally:
         for listener in listeners:
             listener.socket.close()
