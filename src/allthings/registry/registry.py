@@ -8,8 +8,10 @@ from allthings.registry.bridges import Bridges
 from allthings.registry.counters import Versions, versions
 from allthings.registry.credentials import Credentials
 from allthings.registry.database import Database
+from allthings.registry.deletions import NotedDeletions
 from allthings.registry.passwords import Passwords
 from allthings.registry.quotas import Quotas
+from allthings.registry.removals import RemovedThings
 from allthings.registry.revision import NEWEST, revision
 from allthings.registry.sealing import Sealing
 from allthings.registry.things import Things
@@ -30,6 +32,8 @@ class Registry:
         self._sealing = sealing or Sealing()
         passwords = Passwords()
         self.things = Things(self._database)
+        self.removals = RemovedThings(self._database)
+        self.deletions = NotedDeletions(self._database)
         self.users = Users(self._database, passwords)
         self.tokens = Tokens(self._database)
         self.credentials = Credentials(self._database, passwords)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from allthings.registry.database import Database
 
 #: The newest migration of this version.
-NEWEST: Final = "0005"
+NEWEST: Final = "0006"
 
 
 def revision(database: Database) -> str | None:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
-from allthings.things.names import ID_MAX, TENANT, TENANT_NAME_MAX, THING_NAME_MAX
+from allthings.things.names import ID_MAX, PROPERTY_NAME_MAX, TENANT, TENANT_NAME_MAX, THING_NAME_MAX
 
 #: `thing:` and a name.
 SUBJECT_MAX: Final = THING_NAME_MAX + 16
@@ -90,6 +90,37 @@ class DescriptionRow(Table):
         _ordered(THING_NAME_MAX), ForeignKey("things.name", ondelete="CASCADE"), primary_key=True
     )
     td: Mapped[str] = mapped_column(Text)
+
+
+class RemovalRow(Table):
+    """What was removed from the directory: readings and events up to `position` of the log are no longer its news.
+
+    `part` is "" for a whole thing, `properties/NAME` or `events/NAME` for a part of its description.
+    """
+
+    __tablename__ = "removals"
+
+    thing: Mapped[str] = mapped_column(_ordered(THING_NAME_MAX), primary_key=True)
+    part: Mapped[str] = mapped_column(_ordered(PROPERTY_NAME_MAX + 16), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class DeletionRow(Table):
+    """Readings that were deleted: `things` and `properties` are lists as JSON; `upto` is a position of the log.
+
+    It is kept, also when `done`, while the log has blocks up to that position, which may be read again.
+    """
+
+    __tablename__ = "deletions"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    time_ns: Mapped[int] = mapped_column(BigInteger)
+    things: Mapped[str] = mapped_column(Text)
+    properties: Mapped[str] = mapped_column(Text)
+    start_ns: Mapped[int | None] = mapped_column(BigInteger)
+    end_ns: Mapped[int | None] = mapped_column(BigInteger)
+    upto: Mapped[int] = mapped_column(BigInteger)
+    done: Mapped[bool] = mapped_column(Boolean)
 
 
 class UserRow(Table):

@@ -23,6 +23,10 @@ SEARCHED_MAX: Final = 2_000
 
 #: Things that nobody asked for: more than these are not remembered (their readings are).
 DISCOVERED_MAX: Final = 100_000
+#: Removed things and properties that are remembered; beyond it the oldest are forgotten.
+REMOVALS_MAX: Final = 100_000
+#: Deletions of readings that the log may still bring back; more are refused until it has dropped its old blocks.
+DELETIONS_MAX: Final = 10_000
 #: Rows that one statement looks up; SQLite allows 32,766 bound values.
 LOOKUP_CHUNK: Final = 1_000
 

@@ -16,9 +16,10 @@ from allthings.registry.database import Database
 from allthings.registry.errors import VersionConflictError
 from allthings.registry.known_types import KnownTypes, StrictTypes
 from allthings.registry.listing import Page, Sort, list_things
+from allthings.registry.removals import note_parts, note_thing
 from allthings.registry.rows import ADOPTED, DISCOVERED, State, Thing
 from allthings.registry.schema import AccessRuleRow, QuotaRow, ThingRow
-from allthings.registry.seen import SeenProperty, by_thing, observe, with_inferred, with_our_context
+from allthings.registry.seen import Seen, SeenEvent, SeenProperty, by_thing, observe, with_inferred, with_our_context
 from allthings.things.errors import BadInputError, ConflictError
 from allthings.things.names import (
     ID_PREFIX,
@@ -34,7 +35,7 @@ from allthings.things.td import check_td, confirm_changed, merge_patch, without_
 from allthings.things.td.limits import STRICT_KEY, TENANT_KEY
 from allthings.things.types import PropertyType
 
-__all__ = ["Page", "SeenProperty", "Sort", "State", "Thing", "Things"]
+__all__ = ["Page", "SeenEvent", "SeenProperty", "Sort", "State", "Thing", "Things"]
 
 #: What a directory adds when it serves a description (WoT Discovery, section 7.3.2.1): ours to say, not the client's.
 _REGISTRATION: Final = "registration"
@@ -46,6 +47,9 @@ class Things:
     Wherever an id is asked for, the thing's name does as well. Changes take an optional `version`, the one that was
     read: if the thing has another one by now, nothing is changed and VersionConflictError is raised. A change that
     leaves everything as it was makes no new version.
+
+    What can remove something takes the log's newest `position`: what was sent up to there brings it back no more (see
+    `allthings.registry.removals`). Without it, 0, nothing is held back.
     """
 
     def __init__(self, database: Database) -> None:
@@ -121,7 +125,7 @@ class Things:
 
         return self._database.write(change)
 
-    def put(self, id_: str, td: Any, now_ns: int, version: int | None = None) -> tuple[Thing, bool]:
+    def put(self, id_: str, td: Any, now_ns: int, version: int | None = None, position: int = 0) -> tuple[Thing, bool]:
         """Replace a thing's description, or create the thing; True if it was created.
 
         A discovered thing is adopted by it. The id never changes. Raises as create does, and VersionConflictError.
@@ -140,11 +144,12 @@ class Things:
                 return _add(session, {**td, "id": id_given}, name, "", now_ns, number), True
             row, old = found
             replaced = _checked_change(row, old, td, version)
+            note_parts(session, row.name, msgspec.json.decode(old), replaced, position)
             return rows.update(session, row, old, replaced, ADOPTED, now_ns, number), False
 
         return self._database.write(change)
 
-    def patch(self, id_: str, merge: Any, now_ns: int, version: int | None = None) -> Thing:
+    def patch(self, id_: str, merge: Any, now_ns: int, version: int | None = None, position: int = 0) -> Thing:
         """Change members of a description (RFC 7396). Raises as put does, and NotFoundError."""
         if not isinstance(merge, dict):
             raise BadInputError("a merge patch of a thing is a JSON object")
@@ -154,6 +159,7 @@ class Things:
             row, old = rows.require(session, id_)
             td = _check_client_td(merge_patch(msgspec.json.decode(old), merge))
             patched = _checked_change(row, old, td, version)
+            note_parts(session, row.name, msgspec.json.decode(old), patched, position)
             state = DISCOVERED if row.state == DISCOVERED else ADOPTED
             return rows.update(session, row, old, patched, state, now_ns, number)
 
@@ -172,7 +178,7 @@ class Things:
 
         return self._database.write(change)
 
-    def remove(self, id_: str, version: int | None = None) -> None:
+    def remove(self, id_: str, version: int | None = None, position: int = 0) -> None:
         """Remove a thing with its credentials, rules and quotas; its readings stay. Raises NotFoundError."""
 
         def change(session: Session) -> None:
@@ -183,15 +189,16 @@ class Things:
             session.execute(sa.delete(ThingRow).where(ThingRow.name == row.name))
             session.execute(sa.delete(AccessRuleRow).where(AccessRuleRow.subject == f"thing:{row.name}"))
             session.execute(sa.delete(QuotaRow).where(QuotaRow.scope == f"thing:{row.name}"))
+            note_thing(session, row.name, position)
 
         self._database.write(change)
 
-    def observe(self, seen: Sequence[SeenProperty], now_ns: int) -> int:
-        """Note series that were seen: new things become discovered things, known ones get the new properties.
+    def observe(self, seen: Sequence[Seen], now_ns: int) -> int:
+        """Note series and events that were seen: new things become discovered things, known ones get what is new.
 
-        What a person wrote stays as it is. Returns how many things have changed; when none has, `version` stays.
-        Names that cannot be are left out, and so are things beyond DISCOVERED_MAX and properties beyond what a
-        description may hold; their readings are in the history nonetheless.
+        What a person wrote stays as it is, and what was removed stays away unless it was seen since. Returns how many
+        things have changed; when none has, `version` stays. Names that cannot be are left out, and so are things
+        beyond DISCOVERED_MAX and what a description cannot hold; their readings are in the history nonetheless.
         """
         groups = by_thing(seen)
         return self._database.write(lambda session: observe(session, groups, now_ns)) if groups else 0

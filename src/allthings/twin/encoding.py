@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from allthings.readings.clock import wrong_clock
 from allthings.things.times import NS_PER_S
 from allthings.things.types import Kind
-from allthings.twin.values import wrong_clock
 
 _dumps: Final = msgspec.json.Encoder().encode
 #: Whole numbers from here on would get an exponent, and be no integer for who reads them.

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 import pyarrow as pa
 
+from allthings.readings.clock import wrong_clock
 from allthings.readings.decoded import DECODED, Decoded
 from allthings.readings.values import python_value
 from allthings.twin.encoding import rows_json, together
@@ -27,7 +28,7 @@ from allthings.twin.settings import (
     RING_ROWS_MAX,
     UPDATE_VALUES_MAX,
 )
-from allthings.twin.values import CurrentValue, wrong_clock
+from allthings.twin.values import CurrentValue
 
 
 class Frame:

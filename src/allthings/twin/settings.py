@@ -20,10 +20,6 @@ ONLINE_INTERVALS: Final = 3
 INTERVAL_WEIGHT: Final = 0.2
 INTERVAL_GROWTH_MAX: Final = 4.0
 
-#: Values from before this come from a clock that was never set; those further ahead from one that is wrong.
-CLOCK_NS_MIN: Final = 946_684_800 * NS_PER_S  # 2000-01-01
-CLOCK_AHEAD_NS_MAX: Final = 300 * NS_PER_S
-
 # Live feed
 
 #: Readings of the newest blocks that are kept for subscribers that come back.

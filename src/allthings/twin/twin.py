@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from allthings.log import block
+from allthings.readings.clock import wrong_clock
 from allthings.readings.decoded import DECODED, Decoded
 from allthings.readings.values import python_value
 from allthings.twin.activity import Activity, ThingState
@@ -20,7 +21,7 @@ from allthings.twin.live import Filter, Hub, Subscription
 from allthings.twin.rates import Rate, Rates, Totals
 from allthings.twin.series import NONE, Batch, Ints, SeriesTable
 from allthings.twin.settings import QUEUE_ROWS_MAX
-from allthings.twin.values import CurrentValue, wrong_clock
+from allthings.twin.values import CurrentValue
 
 
 class Twin:
