@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -254,6 +255,37 @@ def test_limits_are_kept(filled: History, text: str, limits: SqlLimits) -> None:
     with pytest.raises(QueryLimitError):
         filled.sql(text, limits)
     assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("select foo from readings", "Unknown expression identifier `foo`"),
+        ("select numbr from readings_1m", "Unknown expression identifier `numbr`"),
+        ("select a.x from readings a", "(an alias of readings)"),
+        ("select thing, number from readings group by thing", "not under aggregate function"),
+        ("select thing + 1 from readings", "Illegal types String and UInt8"),
+        ("select max(number) from readings where number = 'a'", "Cannot read floating point value"),
+        ("select substring(thing) from readings", 'near: ) FROM "readings"'),
+        ("select number, (select number from readings) from readings", "Scalar subquery returned more than one row"),
+        ("select match(thing, '(') from readings", "missing ): ("),
+        ("select quantile(2)(number) from readings", "out of range"),
+        ("select CAST('x' AS Int32)", "Cannot parse string 'x'"),
+        ("select map(1)", "a function may lack an argument"),
+        ("select pow(number) from readings", "POW lacks an argument"),
+        ("select groupArray(x) from (select arrayJoin(range(10000000)) x)", "more memory than it may use (at most "),
+        ("select repeat('x', 100000000000)", "too long a text"),
+        ("select * from readings a cross join readings b", "larger than it may be (at most 100 thousand rows)"),
+    ],
+)
+def test_errors_are_a_line_in_words(filled: History, text: str, says: str) -> None:
+    with pytest.raises((QueryRefusedError, QueryLimitError)) as refused:
+        filled.sql(text, SqlLimits(memory_bytes=100_000_000))
+    told = refused.value.detail
+    assert says in told
+    assert told.isprintable()
+    assert not re.search(r"SETTINGS|sql_|__table|In scope|DB::|Code:|<class|_[A-Z]+\)$", told)
+    assert filled.sql("select 7").rows == [[7]]
 
 
 def test_the_engine_itself_is_read_only(filled: History, tmp_path: Path) -> None:

@@ -37,3 +37,13 @@ async def test_limits(http: httpx.AsyncClient) -> None:
     problem(await http.post("/api/query", json={"sql": "SELECT 1" + " " * 70_000}), 400, "bad-input")
     problem(await http.post("/api/query", json={"sql": "x" * (1 << 20)}), 413, "limit-exceeded")
     problem(await http.post("/api/query", json={}), 400, "bad-input")
+
+
+async def test_a_too_large_answer_is_told_and_harms_no_other(http: httpx.AsyncClient) -> None:
+    large = "SELECT groupArray(x) FROM (SELECT arrayJoin(range(100000000)) AS x)"
+    for _ in range(3):
+        problem(await http.post("/api/query", json={"sql": large}), 413, "query-limit")
+        assert (await http.post("/api/query", json={"sql": "SELECT 7"})).json()["rows"] == [[7]]
+        assert (await http.get("/api/status")).status_code == 200
+    body = problem(await http.post("/api/query", json={"sql": "SELECT foo FROM readings"}), 400, "query-refused")
+    assert body["detail"] == "Unknown expression identifier `foo`"

@@ -1,4 +1,4 @@
-"""Handles to ClickHouse: a few connections, each for one statement at a time.
+"""ClickHouse as this room uses it.
 
 One code path for the embedded engine (`chdb:///path`) and a server (`http://`, `https://`). Everything that this
 room asks of ClickHouse goes through here, so this is also where the engine's errors become ours.
@@ -6,79 +6,52 @@ room asks of ClickHouse goes through here, so this is also where the engine's er
 
 from __future__ import annotations
 
-import queue
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from allthings.historian import settings
-from allthings.historian.errors import HistorianUnavailableError, QueryLimitError, QueryRefusedError
+from allthings.historian.cancellation import Cancellation
+from allthings.historian.connections import Connections
+from allthings.historian.engine_errors import as_ours
 from allthings.things.errors import AllthingsError
 
 Parameters = Mapping[str, Any] | None
 
-#: ClickHouse's error codes (src/Common/ErrorCodes.cpp) by whose fault they are.
-_LIMIT_CODES: Final = frozenset({158, 159, 160, 241, 307, 396, 290})
-_ASKER_CODES: Final = frozenset(
-    {6, 27, 36, 38, 41, 42, 43, 44, 46, 47, 50, 53, 62, 63, 69, 70, 72, 80, 115, 130, 131, 153, 164, 179, 184, 190}
-    | {206, 207, 215, 258, 349, 352, 386, 407, 497, 582, 636}
-)
+_LOGGER = logging.getLogger(__name__)
 
-
-def as_ours(error: Exception) -> AllthingsError:
-    """The error of this package that says the same as one of the engine's."""
-    code = getattr(error, "code", None)
-    text = str(error).split("\n", 1)[0][:500]
-    if code in _LIMIT_CODES:
-        return QueryLimitError(f"the query needs more than it may use: {text}")
-    if code in _ASKER_CODES:
-        return QueryRefusedError(text)
-    return HistorianUnavailableError(f"the engine of the history failed: {text}")
+#: Ends what a connection has under way; the engine goes on with everything else meanwhile.
+_KILL: Final = "KILL QUERY WHERE Settings['log_comment'] = {name:String} ASYNC"
 
 
 class Handles:
-    """Some equal connections. A statement takes one and gives it back."""
+    """Statements on some equal connections. `cancellation` ends the one under way, from another thread."""
 
-    def __init__(self, dsn: str, count: int, session: Mapping[str, str], database: str | None) -> None:
-        self._dsn = dsn
-        self._session = dict(session)
-        self._database = database
-        self._free: queue.LifoQueue[Client] = queue.LifoQueue()
-        self._all: list[Client] = []
-        for _ in range(count):
-            client = self._connect()
-            self._all.append(client)
-            self._free.put(client)
+    def __init__(self, connections: Connections, cancellation: Cancellation | None = None) -> None:
+        self._connections = connections
+        self._cancellation = cancellation
 
-    def _connect(self) -> Client:
-        try:
-            return clickhouse_connect.get_client(
-                dsn=self._dsn,
-                database=self._database,
-                settings=self._session,
-                **({} if self._dsn.startswith("chdb:") else {"autogenerate_session_id": False}),
-            )
-        except (ClickHouseError, OSError) as error:
-            raise HistorianUnavailableError(f"no engine of the history answers: {error}") from error
+    def under(self, cancellation: Cancellation | None) -> Handles:
+        """The same connections, for a call that may be cancelled."""
+        return Handles(self._connections, cancellation) if cancellation else self
 
     @contextmanager
-    def client(self) -> Iterator[Client]:
+    def client(self, *, strangers: bool = False) -> Iterator[Client]:
+        """A connection for one statement; whatever fails within makes a new one take its place.
+
+        The engine's errors leave as ours (see `as_ours`).
+        """
         try:
-            client = self._free.get(timeout=settings.HANDLE_WAIT_S)
-        except queue.Empty:
-            raise HistorianUnavailableError("the history is busy with other queries; try again") from None
-        try:
-            yield client
-        except (DatabaseError, ClickHouseError, OSError) as error:
-            raise as_ours(error) from error
-        finally:
-            self._free.put(client)
+            with self._connections.taken(self._cancellation) as client:
+                yield client
+        except (ClickHouseError, OSError, pa.ArrowException) as error:
+            raise as_ours(error, strangers=strangers) from error
 
     def arrow(self, statement: str, parameters: Parameters = None) -> pa.Table:
         """The rows of a SELECT as an Arrow table."""
@@ -108,32 +81,43 @@ class Handles:
         with self.client() as client:
             client.insert_arrow(table, rows)
 
+    def stop(self, within_s: float) -> bool:
+        """End all statements, for good. False when some have not ended within so many seconds."""
+        return self._connections.stop(within_s)
+
     def close(self) -> None:
         """Close the connections, waiting for statements under way."""
-        for client in self._all:
-            client.close()
-        self._all.clear()
+        self._connections.close()
 
 
 class Engine:
-    """All handles: `work` writes and may take long, `ingest` inserts, `query` answers, `sql` answers strangers."""
+    """All handles: `work` writes and may take long, `ingest` inserts, `query` answers, `sql` answers strangers,
+    `control` ends statements of the others."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self.embedded = dsn.startswith("chdb:")
-        first = Handles(dsn, 1, {}, None)
-        try:
-            first.run(f"CREATE DATABASE IF NOT EXISTS {settings.DATABASE}")
-            database = settings.DATABASE
-            self.work = Handles(dsn, 1, settings.WORK_SETTINGS, database)
-            self.ingest = Handles(dsn, 1, settings.SESSION_SETTINGS, database)
-            self.query = Handles(dsn, settings.QUERY_HANDLES, settings.SESSION_SETTINGS, database)
-            self.sql = Handles(dsn, settings.SQL_HANDLES, {**settings.SESSION_SETTINGS, "readonly": "2"}, database)
-        finally:
-            first.close()
+        self.control = self._handles(1, {}, None)
+        self.control.run(f"CREATE DATABASE IF NOT EXISTS {settings.DATABASE}")
+        database = settings.DATABASE
+        self.work = self._handles(1, settings.WORK_SETTINGS, database)
+        self.ingest = self._handles(1, settings.SESSION_SETTINGS, database)
+        self.query = self._handles(settings.QUERY_HANDLES, settings.SESSION_SETTINGS, database)
+        self.sql = self._handles(settings.SQL_HANDLES, {**settings.SESSION_SETTINGS, "readonly": "2"}, database)
         #: Held while something must not meet an insert: expired readings are dropped under it.
         self.inserting = threading.Lock()
 
+    def _handles(self, count: int, session: Mapping[str, str], database: str | None) -> Handles:
+        return Handles(Connections(self.dsn, count, session, database, self._kill))
+
+    def _kill(self, name: str) -> None:
+        try:
+            self.control.run(_KILL, {"name": name})
+        except AllthingsError as error:
+            # Whoever kills does so again, until the statement has ended or its own time is over.
+            _LOGGER.warning("a query could not be ended: %s", error.detail)
+
     def close(self) -> None:
-        for handles in (self.sql, self.query, self.ingest, self.work):
+        """Close all connections, waiting for statements under way."""
+        for handles in (self.sql, self.query, self.ingest, self.work, self.control):
             handles.close()

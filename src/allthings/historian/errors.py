@@ -3,6 +3,7 @@
 HistorianUnavailableError  the engine does not answer, or refused for a reason of its own (503)
 QueryRefusedError          SQL that is not allowed, or a query that makes no sense (400)
 QueryLimitError            more rows, memory or time than a query may use (413)
+QueryCancelledError        a query that was ended: whoever asked went away, or the platform stops (503)
 LogReplacedError           the log ends before the history does: it is not the log that the history came from
 """
 
@@ -24,6 +25,11 @@ class QueryRefusedError(BadInputError):
 class QueryLimitError(LimitExceededError):
     type = "query-limit"
     title = "The query uses more than it may"
+
+
+class QueryCancelledError(UnavailableError):
+    type = "query-cancelled"
+    title = "The query was ended"
 
 
 class LogReplacedError(UnavailableError):

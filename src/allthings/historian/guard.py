@@ -30,6 +30,8 @@ from allthings.historian.views import VIEWS
 # It warns of statements that it does not know; they are refused here.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
+_LOGGER = logging.getLogger(__name__)
+
 _REFUSED: Final = (
     exp.Apply,
     exp.BitString,
@@ -48,6 +50,7 @@ _REFUSED: Final = (
     exp.SessionParameter,
     exp.UnicodeString,
 )
+_LACKS: Final = re.compile(r"Required keyword: '\w+' missing for <class '[\w.]*?(\w+)'>")
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f`\"'\\]{1,128}")
 _NUMBER: Final = re.compile(r"[0-9][0-9.]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?")
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f'\\]")
@@ -86,17 +89,23 @@ def rewrite(text: str) -> str:
         statement = statements[0]
         _judge(statement)
         written: str = _Writer(dialect="clickhouse", comments=False, identify=True).generate(statement, copy=True)
+    except QueryRefusedError:
+        raise
     except (SqlglotError, ValueError) as error:
         raise QueryRefusedError(f"the SQL cannot be understood: {_short(error)}") from None
     except RecursionError:
         raise QueryRefusedError("the SQL is nested too deeply") from None
+    except Exception as error:  # noqa: BLE001 - a parser of others, given what a stranger wrote
+        _LOGGER.info("the parser of SQL failed: %r", error)
+        raise QueryRefusedError("the SQL cannot be understood: a function may lack an argument") from None
     _check_words(written)
     return written
 
 
 def _short(error: Exception) -> str:
     # sqlglot marks the place with terminal colours.
-    return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("\n", 1)[0][:300]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("\n", 1)[0]
+    return _LACKS.sub(lambda lacks: f"{lacks[1].upper()} lacks an argument", text)[:300]
 
 
 def _judge(statement: exp.Query) -> None:

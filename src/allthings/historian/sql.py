@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from allthings.historian.engine import Handles
-from allthings.historian.errors import QueryLimitError
+from allthings.historian.errors import HistorianUnavailableError, QueryLimitError
+
+#: How the engine's errors begin, and how far from the end of an answer one is looked for.
+_CODE: Final = re.compile(rb"Code: ([0-9]+)\. DB::Exception: ")
+_ERROR_BYTES_MAX: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +79,19 @@ def run(handles: Handles, text: str, limits: SqlLimits) -> SqlResult:
         for name, value in limits.settings().items()
     )
     written = rewrite(text)
-    with handles.client() as client:
-        data = client.raw_query(f"{written}\nSETTINGS {clause}", fmt="JSONCompact")
-    answer = msgspec.json.decode(data, type=_Answer)
+    with handles.client(strangers=True) as client:
+        answer = _decoded(client.raw_query(f"{written}\nSETTINGS {clause}", fmt="JSONCompact"))
     if len(answer.data) > limits.rows:
         raise QueryLimitError(f"the answer has more than {limits.rows} rows; add a LIMIT or ask for less")
     return SqlResult([column.name for column in answer.meta], [column.type for column in answer.meta], answer.data)
+
+
+def _decoded(data: bytes) -> _Answer:
+    """The answer; or the error that came after its first rows, which a server has written behind them."""
+    try:
+        return msgspec.json.decode(data, type=_Answer)
+    except msgspec.DecodeError as error:
+        code = _CODE.search(data, max(0, len(data) - _ERROR_BYTES_MAX))
+        if code is None:
+            raise HistorianUnavailableError(f"an answer of the history's engine cannot be read: {error}") from error
+        raise DatabaseError(data[code.start() :].decode(errors="replace"), code=int(code[1])) from error
