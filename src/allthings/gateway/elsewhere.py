@@ -16,6 +16,7 @@ from allthings.gateway.division import Division
 from allthings.gateway.shard import is_gateway
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError
+from allthings.log.settings import PROBE
 
 if TYPE_CHECKING:
     from allthings.gateway.broker import Broker
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 _AGAIN_S = 0.1
 _BLOCKS_AT_ONCE = 16
-#: Sources whose blocks have nothing for subscribers: readings that were uploaded, rejects that are decoded again.
-_NO_MESSAGES = frozenset({"upload", "replay"})
+#: Sources whose blocks have nothing for subscribers: readings that were uploaded, rejects that are decoded again, and
+#: empty ones.
+_NO_MESSAGES = frozenset({"upload", "replay", PROBE})
 
 
 async def follow_others(log: Log, broker: Broker, family: str) -> None:

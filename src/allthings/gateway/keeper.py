@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _PUTS_AT_ONCE: Final = 16
+_AGAIN_S: Final = 0.1
 
 
 class Keeper:
@@ -67,7 +68,7 @@ class Keeper:
     async def load(self) -> None:
         """Bring everything to where the log ends. Raises LogUnavailableError, NewerLayoutError."""
         started = time.monotonic()
-        await self._broker.collector.take_over()
+        await self._take_over()
         self._sessions = await self._log.table(f"sessions-{self._family}")
         self._retained = await self._log.table("retained")
         self._wills = await self._log.table(f"wills-{self._family}")
@@ -92,6 +93,18 @@ class Keeper:
                 "%d sessions and %d retained messages are there again; %d blocks were read again in %.1f s",
                 *(len(sessions), len(self._broker.retained), blocks, time.monotonic() - started),
             )
+
+    async def _take_over(self) -> None:
+        """As soon as the log takes an append: a gateway that ended instead would be back later."""
+        said = False
+        while True:
+            try:
+                return await self._broker.collector.take_over()
+            except LogUnavailableError as error:
+                if not said:
+                    _LOGGER.warning("waiting for the log: %s", error.detail)
+                said = True
+                await asyncio.sleep(_AGAIN_S)
 
     async def _load_retained(self) -> None:
         retained = self._broker.retained

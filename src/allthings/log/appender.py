@@ -18,6 +18,7 @@ import nats.js.errors
 from allthings.log import settings
 from allthings.log.errors import LogFullError, LogOrderError, LogTakenError, LogUnavailableError
 from allthings.log.heeding import heeding
+from allthings.log.underway import WRONG_LAST_CODES, Underway
 
 _LOGGER = logging.getLogger(__name__)
 #: JetStream's headers: a block's identity, and behind which one it is stored or not at all: by identity in the whole
@@ -25,8 +26,6 @@ _LOGGER = logging.getLogger(__name__)
 IDENTITY = "Nats-Msg-Id"
 _BEHIND_IDENTITY = "Nats-Expected-Last-Msg-Id"
 _BEHIND_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
-#: JetStream's error codes for a last block that is not the expected one.
-_WRONG_LAST_CODES = frozenset({10070, 10071})
 #: JetStream's error codes for "no room": maximum bytes, maximum messages, resources, storage.
 _FULL_CODES = frozenset({10047, 10077, 10023, 10028})
 
@@ -40,14 +39,15 @@ class Appending(NamedTuple):
     stored: asyncio.Task[int]
 
 
-async def publish(js: Any, subject: str, data: bytes, headers: dict[str, str]) -> int:
+async def publish(js: Any, underway: Underway, subject: str, data: bytes, headers: dict[str, str]) -> int:
     """Append once; the sequence. Raises LogUnavailableError, after which it may have been stored or not."""
     try:
-        answer = await heeding(js.publish(subject, data, headers=headers))
+        async with underway.one():
+            answer = await heeding(js.publish(subject, data, headers=headers))
     except nats.js.errors.APIError as error:
         if error.err_code in _FULL_CODES:
             raise LogFullError(f"the log takes no more blocks: {error.description}") from error
-        if error.err_code in _WRONG_LAST_CODES:
+        if error.err_code in WRONG_LAST_CODES:
             raise LogOrderError("another block was stored last") from error
         raise LogUnavailableError(f"the log refused a block: {error.description}") from error
     except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
@@ -58,8 +58,9 @@ async def publish(js: Any, subject: str, data: bytes, headers: dict[str, str]) -
 class Appender:
     """Made by `Log.appender`. The first block goes behind the one of `take_over`, else it begins the subject."""
 
-    def __init__(self, js: Any, subject: str, identities: Iterator[str]) -> None:
+    def __init__(self, js: Any, underway: Underway, subject: str, identities: Iterator[str]) -> None:
         self._js = js
+        self._underway = underway
         self._subject = subject
         self._identities = identities
         self._first_behind = 0
@@ -71,7 +72,7 @@ class Appender:
         Raises LogUnavailableError. The predecessor, should it be alive, learns it with its next block.
         """
         headers = {IDENTITY: next(self._identities), settings.RETAINED: "0"}
-        self._first_behind = await publish(self._js, self._subject, empty, headers)
+        self._first_behind = await self._append(empty, headers)
 
     def begin(self, data: bytes, *, on_trouble: Trouble, retained: bool = True) -> Appending:
         """Begin to append a block while the one before it may still be on its way to the disk.
@@ -92,7 +93,7 @@ class Appender:
         behind = self._first_behind
         if before is not None and not before.stored.done():
             try:
-                return await publish(self._js, self._subject, data, {**headers, _BEHIND_IDENTITY: before.identity})
+                return await self._append(data, {**headers, _BEHIND_IDENTITY: before.identity})
             except LogUnavailableError as error:
                 # The one before it was not stored, or somebody else appended between the two.
                 if not isinstance(error, LogOrderError):
@@ -103,7 +104,7 @@ class Appender:
         while True:
             try:
                 try:
-                    return await publish(self._js, self._subject, data, {**headers, _BEHIND_SEQUENCE: str(behind)})
+                    return await self._append(data, {**headers, _BEHIND_SEQUENCE: str(behind)})
                 except LogOrderError:
                     behind, sequence = await self._look(behind, headers[IDENTITY])
                     if sequence:
@@ -114,6 +115,9 @@ class Appender:
                 on_trouble(error.detail)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, 0.5)
+
+    async def _append(self, data: bytes, headers: dict[str, str]) -> int:
+        return await publish(self._js, self._underway, self._subject, data, headers)
 
     async def _look(self, behind: int, identity: str) -> tuple[int, int]:
         """Behind which sequence a block is to be stored that was refused behind this one; and its own if it is there.

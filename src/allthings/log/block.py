@@ -72,6 +72,10 @@ def encode(batch: pa.RecordBatch) -> bytes:
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
+#: A block with no rows. The log may have one as nothing at all: who only tried it left it there (log.probe).
+EMPTY: Final = encode(pa.RecordBatch.from_pylist([], schema=MESSAGES))
+
+
 def with_changes(batch: pa.RecordBatch, changes: bytes) -> pa.RecordBatch:
     """The same rows, and beside them what changed in the gateway's sessions (allthings.gateway.changes) together with
     them: rows and changes are stored or lost as one. No other consumer looks at them.

@@ -14,7 +14,7 @@ from typing import Any
 
 import nats.errors
 
-from allthings.log import settings
+from allthings.log import block, settings
 from allthings.log.entry import Entry
 from allthings.log.heeding import heeding
 
@@ -126,7 +126,7 @@ class Reader:
         if sequence > self._seen():
             source = settings.source_of(message.subject)
             retained = not headers or headers.get(settings.RETAINED) != "0"
-            self._arrived.append(Entry(sequence, message.data, stored_ns, source, retained=retained))
+            self._arrived.append(Entry(sequence, message.data or block.EMPTY, stored_ns, source, retained=retained))
         self._wake.set()
 
     def _seen(self) -> int:

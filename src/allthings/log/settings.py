@@ -12,6 +12,9 @@ RETAINED: Final = "Allthings-Retained"
 TABLES: Final = "allthings-table"
 NOTES: Final = "allthings.notes"
 QUESTIONS: Final = "allthings.questions"
+#: The note of who has trouble with a write (log.underway), and the source and key of what only tries (log.probe).
+TROUBLE: Final = "trouble"
+PROBE: Final = "probe"
 
 #: One append, one NATS message. A single MQTT message may be as large as the gateway allows (below this).
 BLOCK_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -19,6 +22,16 @@ BLOCK_BYTES_MAX: Final = 32 * 1024 * 1024
 DEDUPLICATION_S: Final = 120.0
 #: The server answers an append after its fsync. No answer within this time counts as a failure (and is repeated).
 APPEND_TIMEOUT_S: Final = 5.0
+
+#: A write that has not been answered for this long is told to who looks after the server, as one that failed is; so
+#: often each process tells. An append that only tries has failed when it was not answered within PROBE_WITHIN_S.
+SUSPICIOUS_S: Final = 1.0
+TELL_EVERY_S: Final = 0.5
+PROBE_WITHIN_S: Final = 2.0
+#: However many ask whether the log takes appends, it is not tried more often.
+PROBE_EVERY_S: Final = 0.5
+#: Streams that the server names in one answer.
+STREAMS_LISTED: Final = 256
 
 #: Within this a server that starts is waited for.
 CONNECT_WITHIN_S: Final = 5.0

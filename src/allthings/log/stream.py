@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Self
 
 import msgspec
-import nats
 import nats.errors
 import nats.js.errors
 import pyarrow as pa
@@ -24,22 +23,20 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy,
 
 from allthings.log import block, settings
 from allthings.log.appender import IDENTITY, Appender, publish
+from allthings.log.connecting import connected, shown
 from allthings.log.entry import Entry
 from allthings.log.errors import LogUnavailableError
-from allthings.log.heeding import heed, heeding
+from allthings.log.heeding import heeding
+from allthings.log.probe import Probe
+from allthings.log.pulse import Pulse
 from allthings.log.reader import Reader
 from allthings.log.table import Table
+from allthings.log.underway import Underway
 
 __all__ = ["Entry", "Log", "LogStatus"]
 
 #: The status of the server's own answer when nobody is there to give one.
 _NO_RESPONDERS = "503"
-
-
-def _shown(url: str) -> str:
-    """A URL without its secret."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 class LogStatus(msgspec.Struct, frozen=True):
@@ -66,6 +63,9 @@ class Log:
         #: Those of `append_surely` that have nothing to do, by source.
         self._idle: dict[str, list[Appender]] = {}
         self._reconnects: set[Callable[[], None]] = set()
+        self._underway = Underway()
+        self._telling = asyncio.create_task(self._tell_trouble(), name="trouble")
+        self._pulse = Pulse(self._probe, settings.PROBE_EVERY_S)
 
     @classmethod
     async def connect(cls, url: str, *, replicas: int = 1, keep_bytes: int = settings.KEEP_BYTES) -> Self:
@@ -74,41 +74,14 @@ class Log:
         Raises LogUnavailableError when no server answers within a few seconds.
         """
         reconnects: list[Callable[[], None]] = []
-
-        async def reconnected() -> None:
-            for call in reconnects:
-                call()
-
-        async def quiet(_error: Exception) -> None:
-            """Errors of the connection reach callers through their calls; nats-py would print them."""
-            heed()  # It connects in a loop of its own, where this is the only place that it calls.
-
-        try:
-            connection = nats.NATS()
-            async with asyncio.timeout(settings.CONNECT_WITHIN_S):
-                await heeding(
-                    connection.connect(
-                        url,
-                        max_reconnect_attempts=-1,
-                        reconnect_time_wait=0.1,
-                        connect_timeout=3,
-                        ping_interval=5,
-                        max_outstanding_pings=2,
-                        pending_size=2 * settings.BLOCK_BYTES_MAX,
-                        reconnected_cb=reconnected,
-                        error_cb=quiet,
-                        allow_reconnect=True,
-                    )
-                )
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            raise LogUnavailableError(f"no NATS server answers at {_shown(url)}: {error!r}") from error
+        connection = await connected(url, lambda: [call() for call in reconnects])
         log = cls(connection, replicas, keep_bytes)
         reconnects.append(log._on_reconnect)
         try:
             await log._ensure()
         except (nats.errors.Error, TimeoutError) as error:
             await log.close()
-            raise LogUnavailableError(f"NATS at {_shown(url)} has no working JetStream: {error}") from error
+            raise LogUnavailableError(f"NATS at {shown(url)} has no working JetStream: {error}") from error
         return log
 
     async def _ensure(self) -> None:
@@ -138,12 +111,32 @@ class Log:
             )
 
     def _on_reconnect(self) -> None:
+        self._underway.interrupt()
         for call in tuple(self._reconnects):
             call()
 
     @property
     def connected(self) -> bool:
         return bool(self._nc.is_connected)
+
+    # Whether it takes appends
+
+    async def trouble(self, age_s_max: float = 0.0) -> str:
+        """Why the log does not take appends, "" when it does: what an append said that began at most so long ago."""
+        return await self._pulse.trouble(age_s_max)
+
+    async def _probe(self) -> str:
+        detail = (await Probe(self._nc).look()).detail
+        if detail:
+            await self.publish_note(settings.TROUBLE, detail.encode())
+        return detail
+
+    async def _tell_trouble(self) -> None:
+        """Tell who looks after the server of writes that fail."""
+        while True:
+            await asyncio.sleep(settings.TELL_EVERY_S)
+            if trouble := self._underway.take_trouble():
+                await self.publish_note(settings.TROUBLE, trouble.encode())
 
     # Appending
 
@@ -157,7 +150,7 @@ class Log:
         `source` is a word that names who appends (a gateway, the web). Tries once; raises LogUnavailableError, after
         which it is not known whether the block was stored.
         """
-        return await publish(self._js, settings.subject_of(source), data, {IDENTITY: next(self._ids)})
+        return await publish(self._js, self._underway, settings.subject_of(source), data, {IDENTITY: next(self._ids)})
 
     async def append_surely(self, data: bytes, source: str, *, on_trouble: Callable[[str], None]) -> int:
         """Append one block, again and again until the log has it; it is stored once however often it was sent.
@@ -170,7 +163,7 @@ class Log:
             appender = idle.pop()
         else:
             subject = f"{settings.subject_of(source)}.{next(self._ids)}"
-            appender = Appender(self._js, subject, self._ids)
+            appender = Appender(self._js, self._underway, subject, self._ids)
         appending = appender.begin(data, on_trouble=on_trouble)
         try:
             sequence = await appending.stored
@@ -185,7 +178,7 @@ class Log:
         """For the one process that appends as `source`, and takes over from another one that did: block after block,
         in order, several under way.
         """
-        return Appender(self._js, settings.subject_of(source), self._ids)
+        return Appender(self._js, self._underway, settings.subject_of(source), self._ids)
 
     # Reading
 
@@ -236,7 +229,7 @@ class Log:
         stored = message.time
         return Entry(
             sequence,
-            message.data or b"",
+            message.data or block.EMPTY,
             int(stored.timestamp() * 1e9) if stored else 0,
             settings.source_of(message.subject),
         )
@@ -255,7 +248,7 @@ class Log:
                         bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas
                     )
                 )
-            return Table(self._js, opened, bucket)
+            return Table(self._js, self._underway, opened, bucket)
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the table {name} cannot be opened: {error!r}") from error
 
@@ -272,14 +265,16 @@ class Log:
     async def save_position(self, consumer: str, sequence: int) -> None:
         """Keep a consumer's position, durably. Call it when everything up to `sequence` is durable elsewhere."""
         try:
-            await heeding(self._positions.put(consumer, str(sequence).encode()))
+            async with self._underway.one():
+                await heeding(self._positions.put(consumer, str(sequence).encode()))
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the position of {consumer} cannot be kept: {error!r}") from error
 
     async def forget_position(self, consumer: str) -> None:
         """Drop the position of a consumer that is no more; nothing happens if there is none."""
         try:
-            await heeding(self._positions.purge(consumer))
+            async with self._underway.one():
+                await heeding(self._positions.purge(consumer))
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the position of {consumer} cannot be dropped: {error!r}") from error
 
@@ -287,7 +282,7 @@ class Log:
         """First and last sequence, size, and how far each consumer is."""
         try:
             state = (await heeding(self._js.stream_info(settings.STREAM))).state
-            rows = Table(self._js, self._positions, settings.POSITIONS_BUCKET).rows()
+            rows = Table(self._js, self._underway, self._positions, settings.POSITIONS_BUCKET).rows()
             positions = {name: int(value) async for name, value in rows}
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the log's state cannot be read: {error!r}") from error
@@ -387,6 +382,7 @@ class Log:
 
     async def close(self) -> None:
         """Close the connection. Calls under way fail with LogUnavailableError."""
+        self._telling.cancel()
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(2):
                 await self._nc.close()

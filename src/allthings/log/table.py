@@ -15,6 +15,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from allthings.log import settings
 from allthings.log.errors import LogUnavailableError
 from allthings.log.heeding import heeding
+from allthings.log.underway import Underway
 
 
 class _StalledError(Exception):
@@ -29,9 +30,10 @@ def key_of(name: str) -> str:
 class Table:
     """Make it with `Log.table`. Keys are letters, digits and `-`; see `key_of`. Writes are on disk when they return."""
 
-    def __init__(self, js: Any, bucket: Any, name: str) -> None:
+    def __init__(self, js: Any, underway: Underway, bucket: Any, name: str) -> None:
         """`bucket` is the key-value bucket called `name`."""
         self._js = js
+        self._underway = underway
         self._bucket = bucket
         self._stream = f"KV_{name}"
         self._prefix = f"$KV.{name}."
@@ -39,14 +41,16 @@ class Table:
     async def put(self, key: str, value: bytes) -> None:
         """Set a key's value. Raises LogUnavailableError."""
         try:
-            await heeding(self._bucket.put(key, value))
+            async with self._underway.one():
+                await heeding(self._bucket.put(key, value))
         except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
             raise LogUnavailableError(f"a row cannot be kept: {error!r}") from error
 
     async def delete(self, key: str) -> None:
         """Remove a key, also one that is not there. Raises LogUnavailableError."""
         try:
-            await heeding(self._bucket.purge(key))
+            async with self._underway.one():
+                await heeding(self._bucket.purge(key))
         except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
             raise LogUnavailableError(f"a row cannot be removed: {error!r}") from error
 
@@ -66,6 +70,8 @@ class Table:
                             if sequence in seen:
                                 continue
                             seen.add(sequence)
+                            if message.subject == self._prefix + settings.PROBE:
+                                continue
                             if "KV-Operation" in (message.header or {}):
                                 deleted.append((message.subject, sequence))
                             else:

@@ -39,6 +39,10 @@ class ChildSpec:
     descriptors: tuple[int, ...] = ()
     probe: Callable[[], Awaitable[bool]] | None = None
     stop_within_s: float = 3.0
+    #: Pauses between new starts grow to this.
+    pause_s_max: float = PAUSE_S_MAX
+    #: Awaited before each start.
+    before: Callable[[], Awaitable[None]] | None = None
     #: A child that ends well (status 0) is not started again.
     may_finish: bool = False
 
@@ -56,6 +60,7 @@ class Child:
         self._on_change = on_change
         self._say = say
         self._stopping = False
+        self._replacing = False
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
@@ -63,6 +68,10 @@ class Child:
         pause_s = PAUSE_S_MIN
         loop = asyncio.get_running_loop()
         while not self._stopping:
+            if self.spec.before:
+                await self.spec.before()
+                if self._stopping:
+                    break
             started = loop.time()
             status = await self._once()
             if status == 0 and self.spec.may_finish:
@@ -72,13 +81,16 @@ class Child:
                 break
             if self._stopping:
                 break
-            if loop.time() - started > HEALTHY_AFTER_S:
-                pause_s = PAUSE_S_MIN
             self.restarts += 1
             self._change("restarting")
+            if self._replacing:
+                self._replacing = False
+                continue
+            if loop.time() - started > HEALTHY_AFTER_S:
+                pause_s = PAUSE_S_MIN
             self._say(f"{self.spec.name} {_how(status)}; starting it again in {pause_s:.1f} s")
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_S_MAX)
+            pause_s = min(pause_s * 2, self.spec.pause_s_max)
         self._change("stopped")
 
     async def _once(self) -> int:
@@ -122,6 +134,19 @@ class Child:
             os.close(reading)
         self._change("running")
         self.ready.set()
+
+    async def replace(self, within_s: float) -> bool:
+        """SIGKILL, and start it again at once; whether it was ready within so long."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            self.ready.clear()
+            self._replacing = True
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self.ready.wait()
+        return self.ready.is_set()
 
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL if it has not ended in its time."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
+import sys
 
 import uvloop
 
@@ -14,6 +16,7 @@ from allthings.gateway.listeners import Listener
 from allthings.gateway.proxy import networks
 from allthings.gateway.run import run_gateway
 from allthings.gateway.shard import ALONE, Shard
+from allthings.log.errors import LogUnavailableError
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
 from allthings.runtime import listening
@@ -22,6 +25,8 @@ from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
 from allthings.runtime.up import SHARD_VARIABLE
 from allthings.things.times import now_ns
+
+_LOGGER = logging.getLogger(__name__)
 
 
 async def _run(settings: Settings) -> None:
@@ -50,6 +55,10 @@ async def _run(settings: Settings) -> None:
         )
     except NewerLayoutError as error:
         exit_unusable(error.detail)
+    except LogUnavailableError as error:
+        # Before anybody was let in; the supervisor starts us again.
+        _LOGGER.warning("the start is tried again: %s", error.detail)
+        sys.exit(1)
     finally:
         for listener in listeners:
             listener.socket.close()

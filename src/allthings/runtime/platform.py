@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlsplit
@@ -265,6 +266,10 @@ async def _run(settings: Settings) -> None:
     platform = Platform(settings, log, stop)
     try:
         await platform.open()
+    except LogUnavailableError as error:
+        # Not for ever: the supervisor starts us again.
+        _LOGGER.warning("the start is tried again: %s", error.detail)
+        sys.exit(1)
     except AllthingsError as error:
         exit_unusable(error.detail)
     try:

@@ -21,6 +21,8 @@ from allthings.gateway.shard import Shard
 from allthings.runtime import activation, datadir, listening, memory, natsserver, role, sockets
 from allthings.runtime.child import Child, ChildSpec
 from allthings.runtime.errors import StartError
+from allthings.runtime.logstorage import LogStorage
+from allthings.runtime.logwatch import LogWatch
 from allthings.runtime.settings import Settings
 
 #: The environment variable by which children learn where the platform can be reached.
@@ -28,6 +30,8 @@ ADDRESS_VARIABLE = "ALLTHINGS_ADDRESSES"
 #: The environment variable by which a gateway learns which of several it is.
 SHARD_VARIABLE = "ALLTHINGS_SHARD"
 STATE_FILE = "state.json"
+#: Everybody waits for the log, so that it is never long until it is tried again.
+_LOG_PAUSE_S_MAX = 3.0
 
 OnReady = Callable[[str, str], Sequence[ChildSpec]]
 
@@ -73,7 +77,7 @@ class _Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         settings = self._settings
-        nats_url = settings.nats or self._start_nats()
+        nats_url, server, storage = (settings.nats, None, None) if settings.nats else self._start_nats()
         roles = [
             *(
                 self._add(self._gateway(nats_url, Shard(index, settings.gateways)))
@@ -81,7 +85,8 @@ class _Supervisor:
             ),
             self._add(self._platform(nats_url)),
         ]
-        tasks = [asyncio.create_task(child.run()) for child in self._children]
+        watch = LogWatch(nats_url, _say, lambda: any(role.state != "running" for role in roles), server, storage)
+        tasks = [*(asyncio.create_task(child.run()) for child in self._children), asyncio.create_task(watch.run())]
         ready = asyncio.create_task(self._tell_when_ready(roles, tasks))
         unusable = [asyncio.create_task(child.unusable.wait()) for child in self._children]
         stop = asyncio.create_task(self._stop.wait())
@@ -92,7 +97,8 @@ class _Supervisor:
         await self._stop_all(tasks)
         return usable
 
-    def _start_nats(self) -> str:
+    def _start_nats(self) -> tuple[str, Child, LogStorage]:
+        """The private server; it is started as the other children are."""
         settings = self._settings
         server = natsserver.PrivateNats(settings.data, sockets.free_port(), int(settings.log_keep_gb * 1024**3))
         server.write()
@@ -110,10 +116,16 @@ class _Supervisor:
         program = natsserver.program(settings.nats_server)
         log = settings.data / "log" / "nats.log"
         argv = [program, "-c", str(server.configuration), "-l", str(log)]
-        self._add(
-            ChildSpec("log", argv, natsserver.ENVIRONMENT, descriptors=(self._lock,), probe=answers, stop_within_s=2)
+        storage = LogStorage(log.parent, _say)
+        spec = ChildSpec(
+            *("log", argv, natsserver.ENVIRONMENT),
+            descriptors=(self._lock,),
+            probe=answers,
+            stop_within_s=2,
+            pause_s_max=_LOG_PAUSE_S_MAX,
+            before=storage.prepare,
         )
-        return server.url
+        return server.url, self._add(spec), storage
 
     def _gateway(self, nats_url: str, shard: Shard) -> ChildSpec:
         opened = {**self._opened, "handover": self._handover[shard.index]}
