@@ -56,7 +56,7 @@ class GatewayAlone:
             registry.access.create(terms, now_ns())
         registry.close()
         log = str(folder / "nats.log")
-        self._nats = subprocess.Popen([natsserver.program(""), "-c", str(server.configuration), "-l", log])
+        self._nats = subprocess.Popen([natsserver.program("").path, "-c", str(server.configuration), "-l", log])
         with sockets.listen("127.0.0.1", 0, "MQTT", "") as plain, sockets.listen("127.0.0.1", 0, "MQTT", "") as secure:
             self.port, self.tls_port = int(plain.getsockname()[1]), int(secure.getsockname()[1])
             listeners = {"mqtt": plain, "mqtts": secure} if self._certificate else {"mqtt": plain}

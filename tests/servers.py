@@ -7,7 +7,6 @@ import contextlib
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from allthings.gateway.listeners import Listener
 from allthings.gateway.run import run_gateway
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
+from allthings.runtime import natsserver
 from allthings.runtime.sockets import free_port
 from allthings.things.times import now_ns
 
@@ -67,8 +67,7 @@ class NatsServer(Server):
             f'listen: "127.0.0.1:{port}"\nmax_payload: 34603008\n'
             f'jetstream {{ store_dir: "{directory}", sync_interval: always }}\n'
         )
-        program = shutil.which("nats-server") or str(Path(sys.executable).parent / "nats-server")
-        super().__init__([program, "-c", str(configuration), "-l", str(directory / "log")], port)
+        super().__init__([natsserver.program("").path, "-c", str(configuration), "-l", str(directory / "log")], port)
 
     @property
     def url(self) -> str:

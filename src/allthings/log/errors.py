@@ -12,6 +12,13 @@ class LogUnavailableError(UnavailableError):
     title = "The log does not answer"
 
 
+class LogTooOldError(LogUnavailableError):
+    """The log's server is a nats-server that cannot do what is needed here. Replace it by a newer one."""
+
+    type = "log-too-old"
+    title = "The log's server is too old"
+
+
 class LogFullError(LogUnavailableError):
     """The log's disk or its limit is full. Appends succeed again when space is made."""
 

@@ -49,6 +49,8 @@ class Probe:
 
     async def look(self, within_s: float = settings.PROBE_WITHIN_S) -> Verdict:
         """Append to each stream of ours that there is. Never raises for what the server does."""
+        if not self._nc.is_connected:
+            return Verdict(False, {})
         js = self._nc.jetstream(timeout=within_s)
         try:
             names = await self._streams(js)
@@ -83,13 +85,11 @@ class Probe:
         return ""
 
     async def _answers(self, within_s: float) -> bool:
-        if not self._nc.is_connected:
-            return False
         try:
             await heeding(self._nc.flush(max(1, round(within_s))))
         except (nats.errors.Error, OSError, TimeoutError):
             return False
-        return True
+        return bool(self._nc.is_connected)
 
 
 class Suspicion:

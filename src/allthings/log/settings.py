@@ -16,6 +16,10 @@ QUESTIONS: Final = "allthings.questions"
 TROUBLE: Final = "trouble"
 PROBE: Final = "probe"
 
+#: The oldest nats-server that is known to do all that is needed here (major, minor). `sync_interval: always`, on which
+#: the promise to every device rests, came with 2.10.
+SERVER_OLDEST: Final = (2, 11)
+
 #: One append, one NATS message. A single MQTT message may be as large as the gateway allows (below this).
 BLOCK_BYTES_MAX: Final = 32 * 1024 * 1024
 #: How long the server remembers a block's identity, which spares looking for one that was sent again (log.appender).

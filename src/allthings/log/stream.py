@@ -25,7 +25,7 @@ from allthings.log import block, settings
 from allthings.log.appender import IDENTITY, Appender, publish
 from allthings.log.connecting import connected, shown
 from allthings.log.entry import Entry
-from allthings.log.errors import LogUnavailableError
+from allthings.log.errors import LogTooOldError, LogUnavailableError
 from allthings.log.heeding import heeding
 from allthings.log.probe import Probe
 from allthings.log.pulse import Pulse
@@ -71,10 +71,17 @@ class Log:
     async def connect(cls, url: str, *, replicas: int = 1, keep_bytes: int = settings.KEEP_BYTES) -> Self:
         """Connect and make the stream and the bucket where they are missing.
 
-        Raises LogUnavailableError when no server answers within a few seconds.
+        Raises LogUnavailableError when no server answers within a few seconds, LogTooOldError when it is too old.
         """
         reconnects: list[Callable[[], None]] = []
         connection = await connected(url, lambda: [call() for call in reconnects])
+        version = connection.connected_server_version
+        if (version.major, version.minor) < settings.SERVER_OLDEST:
+            await connection.close()
+            raise LogTooOldError(
+                f"NATS at {shown(url)} is {version.major}.{version.minor}.{version.patch}, and "
+                f"{'.'.join(map(str, settings.SERVER_OLDEST))} or newer is needed"
+            )
         log = cls(connection, replicas, keep_bytes)
         reconnects.append(log._on_reconnect)
         try:

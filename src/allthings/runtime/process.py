@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 
-from allthings.log.errors import LogUnavailableError
+from allthings.log.errors import LogTooOldError, LogUnavailableError
 from allthings.log.stream import Log
 from allthings.runtime import settings as settings_module
 from allthings.runtime.child import exit_unusable
@@ -55,6 +55,8 @@ async def connect_log(settings: Settings) -> Log:
                 replicas=settings.nats_replicas,
                 keep_bytes=int(settings.log_keep_gb * 1024**3),
             )
+        except LogTooOldError as error:
+            exit_unusable(error.detail)
         except LogUnavailableError as error:
             if error.detail != said:
                 logging.getLogger(__name__).info("waiting for the log: %s", error.detail)

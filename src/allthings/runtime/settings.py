@@ -50,7 +50,7 @@ SETTINGS: Final = (
     Setting("open", bool, False, "No authentication. Loopback only."),
     Setting("nats", str, "", "Join this NATS (nats://host:4222) instead of starting a private one.", secret=True),
     Setting("nats_replicas", int, 1, "Replicas of the log in a NATS cluster.", 1, 5),
-    Setting("nats_server", str, "", "The nats-server program. Empty: the one on PATH, else the one installed with us."),
+    Setting("nats_server", str, "", "The nats-server program. Empty: the one installed with us, else the one on PATH."),
     Setting("clickhouse", str, "", "A ClickHouse (http://user:password@host:8123) to use instead.", secret=True),
     Setting("database", str, "", "Keep the registry in this database (postgresql://…) instead of SQLite.", secret=True),
     Setting("secret_key", str, "", "Seals the registry's secrets (32 bytes, base64); else a file's.", secret=True),

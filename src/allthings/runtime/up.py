@@ -45,11 +45,12 @@ def _say(text: str) -> None:
 def run_up(settings: Settings, on_ready: OnReady | None = None) -> None:
     """Run until SIGTERM or SIGINT. `on_ready(http_url, mqtt_url)` is called once all answers; what it returns is
     started as further children. Raises StartError."""
+    program = None if settings.nats else natsserver.program(settings.nats_server)
     lock = datadir.claim(settings.data, settings.disk_reserve_mb)
     with contextlib.ExitStack() as stack:
         opened = listening.open_all(settings, activation.inherited(os.environ, os.getpid()), stack)
         handover = listening.handover(settings.gateways, stack)
-        supervisor = _Supervisor(settings, lock, opened, handover, on_ready)
+        supervisor = _Supervisor(settings, program, lock, opened, handover, on_ready)
         memory.stay_small()
         if not asyncio.run(supervisor.run()):
             raise StartError("a part of the platform cannot run with these settings; its reason stands above")
@@ -59,12 +60,15 @@ class _Supervisor:
     def __init__(
         self,
         settings: Settings,
+        program: natsserver.Program | None,
         lock: int,
         opened: listening.Opened,
         handover: list[list[socket.socket]],
         on_ready: OnReady | None,
     ) -> None:
         self._settings = settings
+        #: The nats-server to run; None when the log is elsewhere.
+        self._program = program
         self._on_ready = on_ready
         self._stop = asyncio.Event()
         self._children: list[Child] = []
@@ -77,7 +81,7 @@ class _Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         settings = self._settings
-        nats_url, server, storage = (settings.nats, None, None) if settings.nats else self._start_nats()
+        nats_url, server, storage = self._start_nats(self._program) if self._program else (settings.nats, None, None)
         roles = [
             *(
                 self._add(self._gateway(nats_url, Shard(index, settings.gateways)))
@@ -97,7 +101,7 @@ class _Supervisor:
         await self._stop_all(tasks)
         return usable
 
-    def _start_nats(self) -> tuple[str, Child, LogStorage]:
+    def _start_nats(self, program: natsserver.Program) -> tuple[str, Child, LogStorage]:
         """The private server; it is started as the other children are."""
         settings = self._settings
         server = natsserver.PrivateNats(settings.data, sockets.free_port(), int(settings.log_keep_gb * 1024**3))
@@ -113,9 +117,8 @@ class _Supervisor:
             finally:
                 writer.close()
 
-        program = natsserver.program(settings.nats_server)
         log = settings.data / "log" / "nats.log"
-        argv = [program, "-c", str(server.configuration), "-l", str(log)]
+        argv = [program.path, "-c", str(server.configuration), "-l", str(log)]
         storage = LogStorage(log.parent, _say)
         spec = ChildSpec(
             *("log", argv, natsserver.ENVIRONMENT),
