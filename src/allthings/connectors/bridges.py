@@ -32,10 +32,11 @@ class Known(Protocol):
 class Bridges:
     """Runs in one process of an installation: a bridge has one place in the log and one session at its broker."""
 
-    def __init__(self, known: Known, log: Log, now_ns: Callable[[], int]) -> None:
+    def __init__(self, known: Known, log: Log, now_ns: Callable[[], int], *, control_characters: bool = False) -> None:
         self._known = known
         self._log = log
         self._now_ns = now_ns
+        self._control_characters = control_characters
         self._version = -1
         self._said = ""
         self._running: dict[str, tuple[RunningBridge, asyncio.Task[None]]] = {}
@@ -80,7 +81,9 @@ class Bridges:
                 await self._end(name)
                 obsolete = set(found[0].filters) - {each.filter for each in bridge.maps if each.direction == "in"}
             if bridge.enabled:
-                running = RunningBridge(bridge, self._log, self._now_ns, sorted(obsolete))
+                running = RunningBridge(
+                    bridge, self._log, self._now_ns, sorted(obsolete), control_characters=self._control_characters
+                )
                 self._running[name] = running, tasks.create_task(running.run(), name=f"bridge {name}")
         self._version = version
 

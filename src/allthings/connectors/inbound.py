@@ -22,6 +22,7 @@ from allthings.connectors.way import client_name, crossed, with_step
 from allthings.log import block
 from allthings.log.stream import Log
 from allthings.mqtt.properties import Carrier, encode_raw
+from allthings.mqtt.wire import control_character
 from allthings.registry.bridges import Bridge
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,12 +48,14 @@ class Inbound:
         state: Incoming,
         echoes: Echoes,
         now_ns: Callable[[], int],
+        control_characters: bool,
     ) -> None:
         self.routes = Routes(bridge.maps, "in")
         self._bridge = bridge
         self._log = log
         self._state = state
         self._echoes = echoes
+        self._control_characters = control_characters
         self._now_ns = now_ns
         self._client = client_name(bridge.name)
         self._last_ns = 0
@@ -108,6 +111,10 @@ class Inbound:
         if len(route.topic.encode()) > settings.TOPIC_BYTES_MAX or size > settings.PACKET_BYTES_MAX:
             state.unusable += 1
             _LOGGER.warning("bridge %s: a message on %.128s is too large for us", self._bridge.name, topic)
+            return None
+        if not self._control_characters and (found := control_character(route.topic)):
+            state.unusable += 1
+            _LOGGER.warning("bridge %s: a topic has the control character %s", self._bridge.name, found)
             return None
         flags = min(message.qos, route.qos) | (block.FLAG_RETAIN if message.retain and route.retain else 0)
         return _Row(route.topic, payload, flags, raw)

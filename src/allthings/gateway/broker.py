@@ -40,6 +40,7 @@ from allthings.mqtt.packets import Disconnect, Puback, Publish, Pubrec
 from allthings.mqtt.properties import NO_PROPERTIES, Carrier, encode_raw
 from allthings.mqtt.reasons import ReasonCode
 from allthings.mqtt.scanner import Run as WireRun
+from allthings.mqtt.wire import control_character
 
 if TYPE_CHECKING:
     from allthings.gateway.handover import Handover
@@ -109,6 +110,10 @@ class Broker:
             self.collector, self.routing, self.deadlines, now_ns, self._publish_will, self.refill.begin, self.shares
         )
         self.subscriptions = Subscriptions(self.routing, self.retained, self.system, self.collector, audit, now_ns)
+
+    def let_control_characters_through(self) -> None:
+        """In topics, filters, client ids and user names; by default they are refused."""
+        self.entrance.control_characters = self.subscriptions.control_characters = True
 
     # Connections come and go
 
@@ -189,6 +194,12 @@ class Broker:
             raise ProtocolError(
                 f"a topic of {len(raw)} bytes; at most {settings.TOPIC_BYTES_MAX} are accepted",
                 "MQTT 5 section 4.7.3",
+                ReasonCode.TOPIC_NAME_INVALID,
+            )
+        if not self.entrance.control_characters and (found := control_character(topic)):
+            raise ProtocolError(
+                f"the topic name has the control character {found}",
+                "MQTT 5 section 1.5.4",
                 ReasonCode.TOPIC_NAME_INVALID,
             )
         if not connection.principal.may_publish(topic):

@@ -45,7 +45,7 @@ from allthings.mqtt.packets.publish import encode_publish
 from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.reasons import ReasonCode, connack_return_code
 from allthings.mqtt.scanner import Frame, Run, frame, scan
-from allthings.mqtt.versions import V3, V5, Sender, Version
+from allthings.mqtt.versions import V3, V3_1, V5, Sender, Version
 
 if TYPE_CHECKING:
     from allthings.gateway.broker import Broker
@@ -393,7 +393,7 @@ class Connection(asyncio.Protocol):
         asked = packet.properties
         self._problem_information = asked.request_problem_information is not False
         self.outgoing_bytes_max = asked.maximum_packet_size or 2**32
-        self._broker.entrance.admission.add(self, packet)
+        self._broker.entrance.ask(self, packet)
         if self._state == "checking":
             # Not decided at once: what comes behind CONNECT waits in the socket.
             self._waits = True
@@ -401,7 +401,8 @@ class Connection(asyncio.Protocol):
 
     def accepted(self, packet: Connect, session: Session, answer: Properties, session_present: bool) -> None:
         """CONNECT was accepted: answer. It is not `up` if it takes no packet as large as the answer."""
-        connack = _ACCEPTED[session_present]
+        # MQTT 3.1 has no "session present" in CONNACK: that byte is reserved.
+        connack = _ACCEPTED[session_present and packet.version != V3_1]
         if self.v5:
             connack = _connack(session_present, answer)
             if len(connack) > self.outgoing_bytes_max:

@@ -12,9 +12,11 @@ from allthings.gateway.attempts import SharedAttempts
 from allthings.gateway.messages import forwarded
 from allthings.gateway.sessions import NEVER_S
 from allthings.gateway.vigil import Vigil
+from allthings.mqtt.errors import ProtocolError
 from allthings.mqtt.packets import Connect, Publish, Will
 from allthings.mqtt.properties import NO_PROPERTIES, Properties
 from allthings.mqtt.reasons import ReasonCode
+from allthings.mqtt.wire import control_character
 
 if TYPE_CHECKING:
     from allthings.gateway.access import Principal
@@ -35,10 +37,18 @@ class Entrance:
         self.admission = Admission(broker.credentials, self.attempts, now_ns, self._decided)
         #: The longest keep-alive, and that of who has none, so that a dead peer is noticed (MQTT 5 section 3.2.2.3.14).
         self.keepalive_s_max = settings.KEEPALIVE_S_MAX
+        #: Whether control characters are let through in topics, filters, client ids and user names.
+        self.control_characters = False
 
     def expect(self, connection: Connection) -> None:
         """A socket was accepted: its CONNECT must come soon."""
         self._vigil.look(connection, connection.heard + settings.CONNECT_WITHIN_S)
+
+    def ask(self, connection: Connection, packet: Connect) -> None:
+        """CONNECT came: find out who that is, and decide. Raises ProtocolError for names that are refused."""
+        if not self.control_characters:
+            _check_names(packet)
+        self.admission.add(connection, packet)
 
     def forget(self, connection: Connection) -> None:
         """Nothing is expected of it any more."""
@@ -178,6 +188,21 @@ class Entrance:
             connection.refuse(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing heard for {1.5 * connection.keepalive_s:g} s")
         else:
             self._watch(connection)
+
+
+def _check_names(packet: Connect) -> None:
+    """Control characters in names would reach terminals, logs and lists of people."""
+    found = control_character(packet.client_id)
+    if found:
+        raise _control("the client identifier", found, ReasonCode.CLIENT_IDENTIFIER_NOT_VALID)
+    if packet.user_name is not None and (found := control_character(packet.user_name)):
+        raise _control("the user name", found, ReasonCode.BAD_USER_NAME_OR_PASSWORD)
+    if packet.will is not None and (found := control_character(packet.will.topic)):
+        raise _control("the will topic", found, ReasonCode.TOPIC_NAME_INVALID)
+
+
+def _control(what: str, found: str, reason: ReasonCode) -> ProtocolError:
+    return ProtocolError(f"{what} has the control character {found}", "MQTT 5 section 1.5.4", reason)
 
 
 def _within_connect(keepalive_s: int) -> bool:

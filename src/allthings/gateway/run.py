@@ -51,6 +51,7 @@ async def run_gateway(
     shard: Shard = ALONE,
     handover: Sequence[socket.socket] = (),
     keepalive_s_max: int = settings.KEEPALIVE_S_MAX,
+    control_characters: bool = False,
     now_ns: Callable[[], int],
     disk: Path | None,
     disk_reserve_bytes: int,
@@ -61,6 +62,7 @@ async def run_gateway(
 
     `shard`: which one of several gateways of a family it is, and `handover` the sockets between them (first the one
     from which it takes connections, then one to each of them).
+    `control_characters`: let them through in topics, filters, client ids and user names.
     In open mode, or without a registry, anyone may do anything. `disk`: where the log's private server writes, None
     when it is elsewhere.
     """
@@ -68,6 +70,8 @@ async def run_gateway(
     source = shard.source(family)
     broker = Broker(log, source, now_ns, Credentials(registry, open_mode=open_mode), audit, shard)
     broker.entrance.keepalive_s_max = keepalive_s_max
+    if control_characters:
+        broker.let_control_characters_through()
     lag = Lag(lambda on: broker.hold("waiting for the historian", on))
     warm_up()
     keeper = Keeper(log, broker, family)

@@ -16,6 +16,7 @@ from allthings.mqtt.packets import Suback, Subscribe, Unsuback, Unsubscribe
 from allthings.mqtt.packets import Subscription as Request
 from allthings.mqtt.packets.publish import encode_publish
 from allthings.mqtt.reasons import ReasonCode
+from allthings.mqtt.wire import control_character
 
 if TYPE_CHECKING:
     from allthings.gateway.audit import AuditTrail
@@ -43,6 +44,8 @@ class Subscriptions:
         self._collector = collector
         self._audit = audit
         self._now_ns = now_ns
+        #: Whether filters may have control characters.
+        self.control_characters = False
 
     def subscribe(self, connection: Connection, session: Session, packet: Subscribe) -> None:
         """SUBSCRIBE: take what is allowed, answer each filter, send what is retained.
@@ -105,6 +108,8 @@ class Subscriptions:
             check_topic_filter(topic_filter)
         except ProtocolError as error:
             return error.reason
+        if not self.control_characters and control_character(topic_filter):
+            return ReasonCode.TOPIC_FILTER_INVALID
         if len(topic_filter.encode()) > settings.TOPIC_BYTES_MAX:
             return ReasonCode.TOPIC_FILTER_INVALID
         if not connection.principal.may_subscribe(split_share(topic_filter)[1]):

@@ -53,7 +53,7 @@ class UnsupportedVersionError(ProtocolError):
 
     def __init__(self, protocol_name: str, protocol_version: int, answer_version: Version) -> None:
         super().__init__(
-            f"CONNECT asks for {protocol_name[:32]!r} version {protocol_version}, not MQTT 3.1.1 (4) or 5.0 (5)",
+            f"CONNECT asks for {protocol_name[:32]!r} version {protocol_version}, not MQTT 5, 3.1.1 (4) or MQIsdp 3",
             "MQTT-3.1.2-2",
             ReasonCode.UNSUPPORTED_PROTOCOL_VERSION,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from allthings.mqtt.errors import EncodeError, MalformedPacketError
@@ -11,6 +12,7 @@ from allthings.mqtt.reasons import ReasonCode
 VARINT_MAX: Final = 268_435_455
 #: The most bytes that a string or binary data has (section 1.5.4, 1.5.6).
 BINARY_BYTES_MAX: Final = 65_535
+_CONTROL: Final = re.compile("[\x01-\x1f\x7f-\x9f]")
 
 
 class Reader:
@@ -122,6 +124,15 @@ def decode_string(data: bytes, field: str) -> str:
     if "\0" in text:
         raise MalformedPacketError(f"{field} contains U+0000", "MQTT-1.5.4-2")
     return text
+
+
+def control_character(text: str) -> str:
+    """The first control character of a string as U+0007, or "" without one.
+
+    A server may refuse U+0001 to U+001F and U+007F to U+009F (MQTT 5 section 1.5.4, MQTT 3.1.1 section 1.5.3).
+    """
+    found = _CONTROL.search(text)
+    return f"U+{ord(found[0]):04X}" if found is not None else ""
 
 
 def _not_encodable(hint: str, section: str) -> EncodeError:

@@ -47,6 +47,7 @@ async def _run(settings: Settings) -> None:
             shard=Shard.parse(os.environ.get(SHARD_VARIABLE, str(ALONE))),
             handover=inherited.get("handover", []),
             keepalive_s_max=settings.keepalive_max_s,
+            control_characters=settings.mqtt_control_characters,
             now_ns=now_ns,
             disk=settings.data,
             disk_reserve_bytes=settings.disk_reserve_mb * 1_000_000,

@@ -79,7 +79,9 @@ class Platform:
         self._twin = Twin(now_ns)
         self._feed = Feed(log, self._decoder)
         self._ingest = Ingest(log, self._feed, self._decoder, self._history)
-        self._bridges = Bridges(self._registry.bridges, log, now_ns)
+        self._bridges = Bridges(
+            self._registry.bridges, log, now_ns, control_characters=settings.mqtt_control_characters
+        )
         self._stats = PlatformStats(ready=False)
         self._readings_before = 0
 

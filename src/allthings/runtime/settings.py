@@ -47,6 +47,7 @@ SETTINGS: Final = (
     Setting("proxy_protocol", str, "", "Proxies that send a PROXY v2 header: addresses or networks, commas between."),
     Setting("gateways", int, 1, "Gateway processes that serve MQTT together as one broker.", 1, 64),
     Setting("keepalive_max_s", int, 3600, "The longest keep-alive of MQTT 5 clients; also for who has none.", 5, 65535),
+    Setting("mqtt_control_characters", bool, False, "Let control characters through in topics, filters and names."),
     Setting("open", bool, False, "No authentication. Loopback only."),
     Setting("nats", str, "", "Join this NATS (nats://host:4222) instead of starting a private one.", secret=True),
     Setting("nats_replicas", int, 1, "Replicas of the log in a NATS cluster.", 1, 5),
@@ -86,6 +87,7 @@ class Settings:
     proxy_protocol: str
     gateways: int
     keepalive_max_s: int
+    mqtt_control_characters: bool
     open: bool
     nats: str
     nats_replicas: int

@@ -2,7 +2,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allthings.things.errors import BadInputError, LimitExceededError
@@ -168,7 +168,8 @@ _MEMBERS = [
 
 
 @must_reach("refused", "accepted")
-@given(st.dictionaries(st.sampled_from(_MEMBERS), _JSON, max_size=4))
+@given(st.dictionaries(st.sampled_from(_MEMBERS), st.sampled_from(["text", {}, {"en": "text"}]) | _JSON, max_size=4))
+@settings(max_examples=300)
 def test_no_document_does_more_than_be_refused(members: dict[str, Any]) -> None:
     try:
         checked = check_td(td(**members))

@@ -28,7 +28,8 @@ def _accept(doc: Any) -> None:
     td = check_td(doc)
     assert {key: td[key] for key in doc} == doc
     served = with_forms(td, "http://localhost:8484", mqtt="mqtt://localhost:1883")
-    assert check_td(served) == served
+    # Each of them says itself where its device is; nothing of ours belongs there.
+    assert served == td
     assert property_types(td).keys() == td.get("properties", {}).keys()
     assert valid_thing_name(name_from_id(td.get("id", ""), td["title"]))
 

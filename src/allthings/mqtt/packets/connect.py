@@ -13,15 +13,16 @@ from allthings.mqtt.properties import NO_PROPERTIES, Carrier, Properties
 from allthings.mqtt.properties import decode as decode_properties
 from allthings.mqtt.properties import encode as encode_properties
 from allthings.mqtt.reasons import ReasonCode
-from allthings.mqtt.versions import V3, V5, Version
+from allthings.mqtt.versions import V3, V3_1, V5, Version
 from allthings.mqtt.wire import Reader, encode_binary, encode_integer, encode_string
 
 _PROTOCOL_NAME: Final = "MQTT"
 #: What MQTT 3.1 calls itself.
 _PROTOCOL_NAME_3_1: Final = "MQIsdp"
 #: How a body begins: the protocol's name and version.
-_BEGINNINGS: Final = {encode_string(_PROTOCOL_NAME, "") + bytes((version,)): version for version in Version}
+_BEGINNINGS: Final = {encode_string(_PROTOCOL_NAME, "") + bytes((version,)): version for version in (V3, V5)}
 _BEGINNING_BYTES: Final = 7
+_BEGINNING_3_1: Final = encode_string(_PROTOCOL_NAME_3_1, "") + bytes((V3_1,))
 #: With the connect flags and the keep-alive, which have a fixed size too.
 _HEAD_BYTES: Final = 10
 
@@ -46,7 +47,7 @@ class Will(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Connect(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`clean_start` is Clean Session in MQTT 3.1.1. `keep_alive_s` of 0 switches the keep-alive off."""
+    """`clean_start` is Clean Session in MQTT 3. `keep_alive_s` of 0 switches the keep-alive off."""
 
     client_id: str
     version: Version = V5
@@ -60,15 +61,11 @@ class Connect(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def check_connect(packet: Connect) -> None:
     """The rules that bind both directions. Raises ProtocolError or MalformedPacketError."""
-    if packet.version == V3:
+    if packet.version != V5:
         if packet.password is not None and packet.user_name is None:
             raise MalformedPacketError("CONNECT has a password without a user name", "MQTT 3.1.1, MQTT-3.1.2-22")
-        if not packet.client_id and not packet.clean_start:
-            raise ProtocolError(
-                "CONNECT has an empty client identifier without Clean Session",
-                "MQTT 3.1.1, MQTT-3.1.3-8",
-                ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
-            )
+        if not packet.client_id and (packet.version == V3_1 or not packet.clean_start):
+            raise _empty_client_id(packet.version)
     will = packet.will
     if will is not None:
         if will.qos not in (0, 1, 2):
@@ -76,15 +73,32 @@ def check_connect(packet: Connect) -> None:
         check_topic_name(will.topic, "the will topic")
 
 
+def _empty_client_id(version: Version) -> ProtocolError:
+    if version == V3_1:
+        return ProtocolError(
+            "CONNECT has an empty client identifier", "MQTT 3.1, CONNECT", ReasonCode.CLIENT_IDENTIFIER_NOT_VALID
+        )
+    return ProtocolError(
+        "CONNECT has an empty client identifier without Clean Session",
+        "MQTT 3.1.1, MQTT-3.1.3-8",
+        ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+    )
+
+
 def asked_version(data: bytes, start: int) -> Version:
     """The version in which to answer the CONNECT whose body begins at `start`, however wrong its rest is."""
-    return _BEGINNINGS.get(data[start : start + _BEGINNING_BYTES], V3)
+    version = _BEGINNINGS.get(data[start : start + _BEGINNING_BYTES])
+    if version is None:
+        return V3_1 if data.startswith(_BEGINNING_3_1, start) else V3
+    return version
 
 
 def decode_connect(flags: int, body: bytes, version: Version) -> Connect:
     """`version` is not asked: CONNECT says its own. Raises UnsupportedVersionError for another protocol."""
     head = _head(body[:_HEAD_BYTES])
     if head is None:
+        if body.startswith(_BEGINNING_3_1):
+            return _read_3_1(Reader(body, "CONNECT", len(_BEGINNING_3_1)))
         raise _unknown(body)
     return _read(Reader(body, "CONNECT", _HEAD_BYTES), head)
 
@@ -148,6 +162,29 @@ def _read(reader: Reader, head: _Head) -> Connect:
     return packet
 
 
+def _read_3_1(reader: Reader) -> Connect:
+    """What follows the version in MQTT 3.1, CONNECT.
+
+    Flags that say nothing are ignored, and a user name or password that is announced may be missing.
+    """
+    flags = reader.byte("the connect flags")
+    keep_alive_s = reader.integer(2, "the keep-alive")
+    client_id = reader.string("the client identifier")
+    will = _read_will(reader, flags, V3_1) if flags & _WILL else None
+    packet = Connect(
+        client_id,
+        V3_1,
+        bool(flags & _CLEAN_START),
+        keep_alive_s,
+        reader.string("the user name") if flags & _USER_NAME and reader else None,
+        reader.binary("the password") if flags & _PASSWORD and reader else None,
+        will,
+    )
+    reader.finish()
+    check_connect(packet)
+    return packet
+
+
 def _check_flags(connect_flags: int) -> None:
     if connect_flags & _RESERVED:
         raise MalformedPacketError("the reserved connect flag is set", "MQTT-3.1.2-3")
@@ -190,7 +227,8 @@ def encode_connect(packet: Connect, version: Version) -> tuple[int, bytes]:
     if packet.password is not None:
         connect_flags |= _PASSWORD
         payload += encode_binary(packet.password, "the password")
-    head = encode_string(_PROTOCOL_NAME, "the protocol name") + bytes((packet.version, connect_flags))
+    name = _PROTOCOL_NAME_3_1 if packet.version == V3_1 else _PROTOCOL_NAME
+    head = encode_string(name, "the protocol name") + bytes((packet.version, connect_flags))
     head += encode_integer(packet.keep_alive_s, 2, "the keep-alive")
     properties = encode_properties(packet.properties, Carrier.CONNECT) if v5 else b""
     return 0, head + properties + payload

@@ -1,19 +1,23 @@
 """The platform's own forms in a description: added when it is served, taken out when it comes back.
 
-HTTP forms follow the WoT HTTP Basic Profile, MQTT forms the WoT MQTT binding (`mqv:`). A description that a client
-read, changed and put back must not keep forms of an address that may change, so each carries a mark.
+They stand only in affordances that have none of their own: what a description of somebody else's device says is the
+device's, and comes back as it was sent. HTTP forms follow the WoT HTTP Basic Profile, MQTT forms the WoT MQTT binding
+(`mqv:`). A description that a client read, changed and put back must not keep forms of an address that may change, so
+each carries a mark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from allthings.things.names import name_from_id
 from allthings.things.td.limits import CONTEXT_OURS
 
 SERVED: Final = "allthings:served"
+#: The thing's own `security` while it is served with ours.
+SECURITY_KEPT: Final = "allthings:security"
 _SECURITY_HTTP: Final = "allthings_bearer"
 _SECURITY_MQTT: Final = "allthings_token"
 _SECURITY_OPEN: Final = "allthings_open"
@@ -29,58 +33,88 @@ _AFFORDANCES: Final = ("properties", "actions", "events")
 def with_forms(
     td: Mapping[str, Any], base: str, *, name: str = "", mqtt: str = "", open_access: bool = False
 ) -> dict[str, Any]:
-    """The description as it is served, with the platform's forms ahead of the device's own.
+    """The description as it is served: with the platform's forms where it has none of its own.
 
     `base` is the URL of the platform's HTTP port (`http://host:8484`), `mqtt` that of its MQTT port
-    (`mqtt://host:1883`, "" for none), `name` the thing's name where it does not follow from the id. The forms name
-    the platform's security schemes, or nosec with `open_access`. Neither argument is changed.
+    (`mqtt://host:1883`, "" for none), `name` the thing's name where it does not follow from the id. A thing that has
+    no forms of its own at all is reached by the platform's security scheme (nosec with `open_access`), which then
+    stands at the top, where every consumer heeds it. Where nothing is to be added the description is as it was. The
+    argument is not changed.
     """
     name = name or name_from_id(str(td.get("id", "")), str(td.get("title", "")))
-    base = base.rstrip("/")
-    http_security = _SECURITY_OPEN if open_access else _SECURITY_HTTP
-    mqtt_security = _SECURITY_OPEN if open_access else _SECURITY_MQTT
-    properties_url = f"{base}/things/{quote(name, safe=':')}/properties"
-
-    def http(url: str, op: str) -> dict[str, Any]:
-        return _form(href=url, op=op, security=http_security) | {"htv:methodName": "GET"}
-
-    def subscribe(topic: str, op: list[str]) -> list[dict[str, Any]]:
-        terms = {"mqv:controlPacket": "subscribe", "mqv:filter": topic}
-        return [_form(href=mqtt, op=op, security=mqtt_security) | terms] if mqtt else []
-
-    def publish(topic: str, op: str) -> list[dict[str, Any]]:
-        terms = {"mqv:controlPacket": "publish", "mqv:topic": topic}
-        return [_form(href=mqtt, op=op, security=mqtt_security) | terms] if mqtt else []
-
+    own = bool(td.get("forms")) or any(each.get("forms") for kind in _AFFORDANCES for each in td.get(kind, {}).values())
+    schemes = (_SECURITY_OPEN, _SECURITY_OPEN) if open_access else (_SECURITY_HTTP, _SECURITY_MQTT)
+    places = _Places(base.rstrip("/"), name, mqtt, *schemes, at_top=not own)
+    added = {
+        kind: {
+            key: {**affordance, "forms": forms}
+            for key, affordance in td.get(kind, {}).items()
+            if not affordance.get("forms") and (forms := places.forms_of(kind, key, affordance))
+        }
+        for kind in _AFFORDANCES
+    }
+    if not any(added.values()):
+        return dict(td)
     served = {**td, "@context": _with_context(td.get("@context"), mqtt=bool(mqtt))}
-    used = {http_security, mqtt_security} if mqtt else {http_security}
+    used = schemes if mqtt else schemes[:1]
     ours = {key: value for key, value in _OUR_DEFINITIONS.items() if key in used}
     served["securityDefinitions"] = {**td.get("securityDefinitions", {}), **ours}
-    if not td.get("properties"):
-        whole: list[dict[str, Any]] = []
-    else:
-        whole = [http(properties_url, "readallproperties")]
-        whole += subscribe(f"things/{name}/properties", ["observeallproperties", "unobserveallproperties"])
-    if whole or td.get("forms"):
-        served["forms"] = whole + list(td.get("forms", ()))
+    if not own:
+        if "security" in td:
+            served[SECURITY_KEPT] = td["security"]
+        served["security"] = schemes[0]
+        if td.get("properties"):
+            served["forms"] = places.forms_of_all()
+    for kind, affordances in added.items():
+        if affordances:
+            served[kind] = {**td[kind], **affordances}
+    return served
 
-    def forms_of(kind: str, affordance_name: str, affordance: Mapping[str, Any]) -> list[dict[str, Any]]:
-        topic = f"things/{name}/{kind}/{affordance_name}"
+
+class _Places(NamedTuple):
+    """Where the platform serves a thing. `at_top`: the scheme for HTTP is the thing's, so forms need not name it."""
+
+    base: str
+    name: str
+    mqtt: str
+    http_security: str
+    mqtt_security: str
+    at_top: bool
+
+    def forms_of(self, kind: str, name: str, affordance: Mapping[str, Any]) -> list[dict[str, Any]]:
+        topic = f"things/{self.name}/{kind}/{name}"
         if kind == "events":
-            return subscribe(topic, ["subscribeevent", "unsubscribeevent"])
+            return self._subscribe(topic, ["subscribeevent", "unsubscribeevent"])
         if kind == "actions":
-            return publish(topic, "invokeaction")
+            return self._publish(topic, "invokeaction")
         if affordance.get("writeOnly"):
             return []
-        url = f"{properties_url}/{quote(affordance_name, safe='')}"
-        return [http(url, "readproperty"), *subscribe(topic, ["observeproperty", "unobserveproperty"])]
+        read = self._http(f"{self._properties}/{quote(name, safe='')}", "readproperty")
+        return [read, *self._subscribe(topic, ["observeproperty", "unobserveproperty"])]
 
-    for kind in _AFFORDANCES:
-        if kind in td:
-            served[kind] = {
-                key: _with_forms_first(value, forms_of(kind, key, value)) for key, value in td[kind].items()
-            }
-    return served
+    def forms_of_all(self) -> list[dict[str, Any]]:
+        read = self._http(self._properties, "readallproperties")
+        topic = f"things/{self.name}/properties"
+        return [read, *self._subscribe(topic, ["observeallproperties", "unobserveallproperties"])]
+
+    @property
+    def _properties(self) -> str:
+        return f"{self.base}/things/{quote(self.name, safe=':')}/properties"
+
+    def _http(self, url: str, op: str) -> dict[str, Any]:
+        return self._form(url, op, self.http_security) | {"htv:methodName": "GET"}
+
+    def _subscribe(self, topic: str, op: list[str]) -> list[dict[str, Any]]:
+        terms = {"mqv:controlPacket": "subscribe", "mqv:filter": topic}
+        return [self._form(self.mqtt, op, self.mqtt_security) | terms] if self.mqtt else []
+
+    def _publish(self, topic: str, op: str) -> list[dict[str, Any]]:
+        terms = {"mqv:controlPacket": "publish", "mqv:topic": topic}
+        return [self._form(self.mqtt, op, self.mqtt_security) | terms] if self.mqtt else []
+
+    def _form(self, href: str, op: str | list[str], security: str) -> dict[str, Any]:
+        form = {"href": href, "op": op, "contentType": "application/json", SERVED: True}
+        return form if self.at_top and security == self.http_security else {**form, "security": security}
 
 
 def without_forms(td: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,16 +128,19 @@ def without_forms(td: Mapping[str, Any]) -> dict[str, Any]:
                 if isinstance(affordance, dict):
                     _drop_served(affordance)
             bare[kind] = affordances
+    kept = bare.pop(SECURITY_KEPT, None)
+    if isinstance(bare.get("security"), str) and bare["security"] in _OUR_DEFINITIONS:
+        del bare["security"]
+        if kept is not None:
+            bare["security"] = kept
     definitions = bare.get("securityDefinitions")
     if isinstance(definitions, dict):
-        bare["securityDefinitions"] = {
-            key: value for key, value in definitions.items() if _OUR_DEFINITIONS.get(key) != value
-        }
+        others = {key: value for key, value in definitions.items() if _OUR_DEFINITIONS.get(key) != value}
+        bare["securityDefinitions"] = others
+        if definitions and not others and "security" not in bare:
+            # Only ours stood there: it is a description that says nothing of security.
+            del bare["securityDefinitions"]
     return bare
-
-
-def _with_forms_first(affordance: Mapping[str, Any], ours: list[dict[str, Any]]) -> dict[str, Any]:
-    return {**affordance, "forms": ours + list(affordance.get("forms", ()))} if ours else dict(affordance)
 
 
 def _drop_served(holder: dict[str, Any]) -> None:
@@ -115,10 +152,6 @@ def _drop_served(holder: dict[str, Any]) -> None:
         holder["forms"] = kept
     else:
         del holder["forms"]
-
-
-def _form(*, href: str, op: str | list[str], security: str) -> dict[str, Any]:
-    return {"href": href, "op": op, "contentType": "application/json", "security": security, SERVED: True}
 
 
 def _with_context(context: Any, *, mqtt: bool) -> list[Any]:

@@ -28,7 +28,10 @@ def mqtt_host(request: Request[Any, Any, Any], services: Services) -> str:
 
 
 def enriched(thing: Thing, request: Request[Any, Any, Any], services: Services) -> dict[str, Any]:
-    """The Enriched TD of a thing (WoT Discovery section 7.2.2.1): forms, id, and `registration`."""
+    """The Enriched TD of a thing (WoT Discovery section 7.2.2.1): id, `registration`, and forms where it has none.
+
+    A description that needs no forms of ours comes back as it was sent, with `registration` as the only addition.
+    """
     td = with_forms(
         thing.td,
         base_url(request),
@@ -36,12 +39,13 @@ def enriched(thing: Thing, request: Request[Any, Any, Any], services: Services) 
         mqtt=f"mqtt://{mqtt_host(request, services)}:{services.settings.mqtt_port}",
         open_access=services.settings.open,
     )
-    contexts = td["@context"]
-    contexts = list(contexts) if isinstance(contexts, list) else [contexts]
-    if CONTEXT not in contexts:
-        # After the TD context, which has to come first, and before prefixes of the thing's own.
-        contexts.insert(1, CONTEXT)
-    td["@context"] = contexts
+    if td != thing.td:
+        contexts = td["@context"]
+        contexts = list(contexts) if isinstance(contexts, list) else [contexts]
+        if CONTEXT not in contexts:
+            # After the TD context, which has to come first, and before prefixes of the thing's own.
+            contexts.insert(1, CONTEXT)
+        td["@context"] = contexts
     td["id"] = thing.id
     td["registration"] = {"created": format_time(thing.created_ns), "modified": format_time(thing.modified_ns)}
     return td

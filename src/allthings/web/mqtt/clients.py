@@ -27,7 +27,7 @@ from allthings.web.openapi import describe
 from allthings.web.paths import reference
 from allthings.web.services import Given
 
-_VERSIONS: Final = {4: "3.1.1", 5: "5"}
+_VERSIONS: Final = {3: "3.1", 4: "3.1.1", 5: "5"}
 _CLIENT: Final[dict[str, Any]] = {
     "client": "pump-7-main",
     "owner": "thing:pump-7",

@@ -17,7 +17,8 @@ from allthings.web.errors import BadUpgradeError
 from allthings.web.problems import MEDIA_TYPE, TYPE_PREFIX
 
 PATH: Final = "/mqtt"
-SUBPROTOCOL: Final = "mqtt"
+#: MQTT 3.1 had a name of its own.
+SUBPROTOCOLS: Final = ("mqtt", "mqttv3.1")
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION: Final = "13"
 _REASONS: Final = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 503: "Service Unavailable"}
@@ -41,8 +42,9 @@ def accept(head: bytes, is_open: bool, others: int) -> bytes:
     if not _is_key(key):
         raise BadUpgradeError("Sec-WebSocket-Key must be 16 bytes in base64 (RFC 6455 section 4.1)")
     offered = [name.strip() for value in headers.getall("sec-websocket-protocol", []) for name in value.split(",")]
-    if SUBPROTOCOL not in offered:
-        raise BadUpgradeError(f"Sec-WebSocket-Protocol must offer {SUBPROTOCOL} [MQTT-6.0.0-3]")
+    taken = next((name for name in SUBPROTOCOLS if name in offered), None)
+    if taken is None:
+        raise BadUpgradeError(f"Sec-WebSocket-Protocol must offer {SUBPROTOCOLS[0]} [MQTT-6.0.0-3]")
     if is_open:
         check_host(headers)
         check_origin(headers)
@@ -51,7 +53,7 @@ def accept(head: bytes, is_open: bool, others: int) -> bytes:
     answer = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest()).decode()
     return (
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Accept: {answer}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
+        f"Sec-WebSocket-Accept: {answer}\r\nSec-WebSocket-Protocol: {taken}\r\n\r\n"
     ).encode()
 
 
