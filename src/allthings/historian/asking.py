@@ -64,7 +64,7 @@ class Asking:
         if whole:
             rows = self._handles.rows(
                 "SELECT DISTINCT thing, property FROM ("
-                "SELECT thing, property FROM latest WHERE has({things:Array(String)}, thing) UNION ALL "
+                "SELECT thing, property FROM newest WHERE has({things:Array(String)}, thing) UNION ALL "
                 "SELECT thing, property FROM readings WHERE thing IN {things:Array(String)} "
                 f"AND position > {buckets.MINUTES.rolled_up}) ORDER BY thing, property",
                 {"things": whole},

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
 from allthings.historian import schema, sql, views
 from allthings.historian.asking import Asking
+from allthings.historian.deleting import Deleted, Deleting
 from allthings.historian.engine import Engine
 from allthings.historian.errors import HistorianUnavailableError
 from allthings.historian.merges import Merges
-from allthings.historian.newest import newest
+from allthings.historian.newest import event_names, heard, newest, newest_beyond
 from allthings.historian.plot import Plotting
 from allthings.historian.query import HistoryQuery, Series
 from allthings.historian.refused import Page, Refused, events
@@ -22,6 +23,8 @@ from allthings.historian.sql import SqlLimits, SqlResult
 from allthings.historian.unrolled import Unrolled
 from allthings.historian.writing import write
 from allthings.readings.decoded import Decoded, Event, Reject
+from allthings.readings.deletions import Deletions
+from allthings.registry import Deletion
 
 
 class History:
@@ -32,6 +35,8 @@ class History:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
+        #: What was deleted and the log may bring back: it is left out when blocks are inserted.
+        self.deletions = Deletions()
         self._opened: Engine | None = None
         self._working = threading.Lock()
         self._floors = False
@@ -49,6 +54,7 @@ class History:
         self._asking = Asking(self._opened.query, lambda: self._floors, self._unrolled)
         self._plotting = Plotting(self._opened.query, self._asking)
         self._rollups = Rollups(self._opened.work, self._unrolled.moved if self._unrolled else None)
+        self._deleting = Deleting(self._opened, self._bring_up, lambda: self._floors)
         self._floors = bool(self._opened.work.value("SELECT count() FROM floors"))
         if self._floors:
             # A step that was cut off has to be done again before late readings can be told from counted ones.
@@ -64,7 +70,7 @@ class History:
         """Keep what blocks say; it is on disk when this returns. To insert a block twice is the same as once."""
         if self._unrolled:
             self._unrolled.insert([each.readings for each in decoded])
-        write(self._engine, decoded)
+        write(self._engine, decoded, self.deletions)
         self._merges.look()
 
     def history(self, query: HistoryQuery) -> list[Series]:
@@ -78,8 +84,22 @@ class History:
 
     def current(self, series: Sequence[tuple[str, str]] | None = None) -> pa.Table:
         """The newest reading of each series (None: of all): thing, property, time, number, text, kind, received,
-        position; one row a series, sorted by the first two."""
+        position; one row a series, sorted by the first two. One with a time that cannot be only where there is no
+        better one."""
         return newest(self._engine.query, series)
+
+    def current_beyond(self, positions: Mapping[tuple[str, str], int]) -> pa.Table:
+        """The same of some series, of each only what stands in the log behind a position."""
+        return newest_beyond(self._engine.query, positions)
+
+    def heard(self) -> list[tuple[str, int, int]]:
+        """Every thing that ever sent something: when the last of it was received, and its position in the log.
+        Uploads do not count."""
+        return heard(self._engine.query)
+
+    def event_names(self) -> list[tuple[str, str, int]]:
+        """Every event that a thing has sent: thing, name, and the position of the last one."""
+        return event_names(self._engine.query)
 
     def rollup(self, position: int, *, upper: bool = True, rest: Callable[[float], float] = at_once) -> RollupReport:
         """Bring minutes and, with `upper`, hours and days up to a log position.
@@ -110,6 +130,23 @@ class History:
             report = Retaining(self._engine, self._bring_up, self._merges.hurry).run(now_ns, retention)
             self._floors = bool(self._engine.work.value("SELECT count() FROM floors"))
         return report
+
+    def count_deletion(self, deletion: Deletion) -> Deleted:
+        """What a deletion would delete now."""
+        return self._deleting.count(deletion)
+
+    def delete(self, deletion: Deletion) -> Deleted:
+        """Delete readings, and events where whole things are meant, for good; what was deleted.
+
+        From this call on inserts leave out what it names. Rollups, newest values and every answer follow before this
+        returns. When it fails or is cut off, it has to be made again.
+        """
+        with self._engine.inserting:
+            self.deletions.add(deletion)
+        with self._working, self._merges.hurried():
+            found = self._deleting.count(deletion)
+            self._deleting.run(deletion)
+        return found
 
     def _bring_up(self) -> None:
         newest = self._rollups.newest()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,8 @@ class Merges:
         self._may_yield = False
         self._yielding = False
         self._look_at = 0.0
+        #: How many wait for merges now.
+        self._waiting = 0
 
     def begin(self) -> None:
         """Let merges stand back from now on. To be called before the first of them."""
@@ -52,7 +55,7 @@ class Merges:
 
     def look(self) -> None:
         """Give merges their share while parts are many."""
-        if not self._may_yield or time.monotonic() < self._look_at:
+        if not self._may_yield or self._waiting or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + settings.MERGE_LOOK_EVERY_S
         parts = int(self._handle.value(_MOST_PARTS))
@@ -65,6 +68,16 @@ class Merges:
         """Somebody is about to wait for merges to end: they get their share until `look` finds that parts are few."""
         if self._yielding:
             self._yield(False)
+
+    @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """The same for as long as this lasts."""
+        self._waiting += 1
+        try:
+            self.hurry()
+            yield
+        finally:
+            self._waiting -= 1
 
     def _yield(self, yielding: bool) -> None:
         self._yielding = yielding

@@ -137,7 +137,7 @@ class Retaining:
         """The series that have a rule of their own."""
         special: dict[Keep, list[tuple[str, str]]] = {}
         if retention.rules:
-            for thing, name in self._work.rows("SELECT thing, property FROM latest FINAL"):
+            for thing, name in self._work.rows("SELECT DISTINCT thing, property FROM newest"):
                 rule = retention.rule(thing, name)
                 if rule is not None:
                     special.setdefault(rule, []).append((thing, name))

@@ -2,7 +2,7 @@
 
 The invariant, at every moment and after every crash: with P the position of a level in `progress`,
 
-1. every row of the level (for minutes: also of `latest`) reflects all readings with positions up to P;
+1. every row of the level (for minutes: also of `newest` and `heard`) reflects all readings with positions up to P;
 2. in a bucket whose source has expired, a row of version V reflects no reading beyond V. (Elsewhere it may: readers
    take every bucket with readings beyond P from the finer level anyway.)
 
@@ -30,12 +30,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from allthings.historian import settings
+from allthings.historian import newest, settings
 from allthings.historian.buckets import DAYS, FROM_READINGS, HOURS, MERGED, MINUTES, PARTIAL, Level, bucket
 from allthings.historian.engine import Handles
 from allthings.log import block
 
-_LATEST: Final = "time, number, text, kind, received, position"
 _MINUTE: Final = bucket("time", MINUTES.every_ns)
 #: The source of hours and days.
 _SOURCES: Final = ((HOURS, MINUTES), (DAYS, HOURS))
@@ -230,20 +229,13 @@ class Rollups:
             )
         if late:
             self._merge_late(MINUTES, new, upto)
-        self._handles.run(
-            f"INSERT INTO latest (thing, property, {_LATEST}) "
-            "SELECT thing, property, newest.1, newest.2, newest.3, newest.4, newest.5, newest.6 FROM ("
-            f"SELECT thing, property, argMax(tuple({_LATEST}), tuple(time, position)) AS newest "
-            f"FROM readings WHERE {new.where} AND (thing, property, time) IN ("
-            f"SELECT thing, property, max(time) FROM readings WHERE {new.where} GROUP BY thing, property) "
-            "GROUP BY thing, property)",
-            new.bound,
-        )
+        self._handles.run(f"INSERT INTO newest ({newest.COLUMNS}) {newest.made_of(new.where)}", new.bound)
+        self._handles.run(f"INSERT INTO heard (thing, received, position) {newest.heard_in(new.where)}", new.bound)
 
     def _list_anew(self, new: _New) -> None:
         """Put the minutes into `anew` that new readings lie in and that hold older ones, or may."""
         handles = self._handles
-        newest = f"SELECT thing, property, {_MINUTE} AS newest FROM latest FINAL"
+        last = f"SELECT thing, property, {bucket('max(time)', MINUTES.every_ns)} AS newest FROM newest GROUP BY 1, 2"
         handles.run("TRUNCATE TABLE anew")
         # The earliest minute of each series; in most cases it is the only one that is not new.
         earliest = bucket("n.earliest", MINUTES.every_ns)
@@ -251,20 +243,20 @@ class Rollups:
             f"INSERT INTO anew (thing, property, bucket) SELECT n.thing, n.property, {earliest} "
             f"FROM (SELECT thing, property, min(time) AS earliest FROM readings WHERE {new.where} "
             f"GROUP BY thing, property) AS n "
-            f"INNER JOIN ({newest}) AS l ON l.thing = n.thing AND l.property = n.property "
+            f"INNER JOIN ({last}) AS l ON l.thing = n.thing AND l.property = n.property "
             f"WHERE {earliest} <= l.newest",
             new.bound,
         )
         behind = (
             f"SELECT a.thing AS thing, a.property AS property, l.newest AS newest FROM anew AS a "
-            f"INNER JOIN ({newest}) AS l ON l.thing = a.thing AND l.property = a.property WHERE a.bucket < l.newest"
+            f"INNER JOIN ({last}) AS l ON l.thing = a.thing AND l.property = a.property WHERE a.bucket < l.newest"
         )
         if handles.value(f"SELECT count() FROM ({behind})"):
             handles.run(
                 "INSERT INTO anew (thing, property, bucket) SELECT DISTINCT n.thing, n.property, n.bucket FROM ("
                 f"SELECT thing, property, {_MINUTE} AS bucket FROM readings WHERE {new.where} "
                 f"AND (thing, property) IN (SELECT thing, property FROM ({behind}))) AS n "
-                f"INNER JOIN ({newest}) AS l ON l.thing = n.thing AND l.property = n.property "
+                f"INNER JOIN ({last}) AS l ON l.thing = n.thing AND l.property = n.property "
                 "WHERE n.bucket <= l.newest",
                 new.bound,
             )

@@ -3,12 +3,15 @@
 `readings`
     One row a reading. The key is (thing, property, time), the version is the log position: of several rows with one
     key the one with the greatest position is the reading. Rows with the same key may both be on disk until the engine
-    merges them, so every read says FINAL (or drops the lesser versions itself).
+    merges them, so every read says FINAL (or drops the lesser versions itself). `origin` is 0 for a message of a
+    device, 1 for an upload.
 `readings_1m`, `readings_1h`, `readings_1d`
     One row per series and bucket; `version` is the position up to which the row reflects the readings. See
     `rollups.py`.
-`latest`
-    The newest reading of each series as far as the rollups are.
+`newest`
+    The newest reading of each series as far as the rollups are, apart for those whose time cannot be. See `newest.py`.
+`heard`
+    When the last message of each thing was received, as far as the rollups are.
 `progress`
     Up to which position the readings are in minutes, hours and days.
 `anew`
@@ -21,14 +24,17 @@ the part's directory, and the table's directory after the rename), the `…_to_f
 merged parts, since the parts that they replace are deleted later.
 """
 
+# ruff: noqa: S608 - statements are put together from constants.
+
 from __future__ import annotations
 
 from typing import Final
 
+from allthings.historian import newest
 from allthings.historian.engine import Engine
 from allthings.historian.errors import HistorianUnavailableError
 
-VERSION: Final = 2
+VERSION: Final = 4
 
 _DURABLE: Final = (
     "fsync_after_insert = 1, fsync_part_directory = 1, "
@@ -55,11 +61,41 @@ PARTITION BY toYYYYMM(time)
 ORDER BY (thing, property, time)
 SETTINGS index_granularity = 2048, {_DURABLE}"""
 
+#: Of the first versions.
 _LATEST: Final = f"""CREATE TABLE latest ({_SERIES}
     time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),{_VALUE}
 ) ENGINE = ReplacingMergeTree(time)
 ORDER BY (thing, property)
 SETTINGS index_granularity = 1024, {_DURABLE}"""
+
+_NEWEST: Final = f"""CREATE TABLE newest ({_SERIES}
+    standing UInt8 CODEC(ZSTD(1)),
+    rank DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),{_VALUE}
+) ENGINE = ReplacingMergeTree(rank)
+ORDER BY (thing, property, standing)
+SETTINGS index_granularity = 1024, {_DURABLE}"""
+
+#: Of a series whose newest reading has a time that cannot be, the better ones are looked for.
+_NEWEST_OF_BEFORE: Final = (
+    f"INSERT INTO newest ({newest.COLUMNS}) "
+    f"SELECT thing, property, {newest.WRONG}, {newest.RANK}, time, number, text, kind, received, position "
+    f"FROM latest FINAL UNION ALL SELECT {newest.COLUMNS} FROM ("
+    f"{newest.made_of(f'(thing, property) IN (SELECT thing, property FROM latest FINAL WHERE {newest.WRONG})')})"
+)
+
+_HEARD: Final = f"""CREATE TABLE heard (
+    thing LowCardinality(String) CODEC(ZSTD(1)),
+    received DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    position UInt64 CODEC(Delta, ZSTD(1))
+) ENGINE = ReplacingMergeTree(received)
+ORDER BY thing
+SETTINGS {_DURABLE}"""
+
+_HEARD_BEFORE: Final = (
+    "INSERT INTO heard (thing, received, position) "
+    "SELECT thing, max(received), argMax(position, received) FROM latest FINAL GROUP BY thing"
+)
 
 
 def _rollup(table: str, partition: str) -> str:
@@ -147,11 +183,27 @@ STEPS: Final[dict[int, tuple[str, ...]]] = {
     # Readings come as a small part every moment. The engine would put each few of them together with all that came
     # within the last minutes, which writes every reading anew again and again and slows down all else meanwhile.
     2: ("ALTER TABLE readings MODIFY SETTING merge_selector_base = 10",),
+    # A clock that is ahead must not hide what comes after it, and an upload does not mean that a device is there.
+    3: (
+        "ALTER TABLE readings ADD COLUMN IF NOT EXISTS origin UInt8 CODEC(ZSTD(1))",
+        _LATEST,
+        _NEWEST,
+        _NEWEST_OF_BEFORE,
+        _HEARD,
+        _HEARD_BEFORE,
+    ),
+    4: ("DROP TABLE IF EXISTS latest",),
 }
 
 #: All our tables, by name.
 TABLES: Final = frozenset(
-    {statement.split()[2] for statements in STEPS.values() for statement in statements} | {"versions"}
+    {"versions"}
+    | {
+        statement.split()[2]
+        for statements in STEPS.values()
+        for statement in statements
+        if statement.startswith("CREATE TABLE ") and statement != _LATEST
+    }
 )
 
 _VERSIONS: Final = f"""CREATE TABLE IF NOT EXISTS versions (

@@ -77,6 +77,8 @@ QUERY_TIME_S: Final = 60
 DIRTY_STRETCHES_MAX: Final = 16
 DIRTY_BY_HOUR_NS_MAX: Final = 40 * NS_PER_DAY
 
+#: Series that a statement of ours names at most.
+KEYS_AT_ONCE: Final = 1_000
 SERIES_PER_QUERY_MAX: Final = 2_000
 ROWS_PER_SERIES_DEFAULT: Final = 10_000
 ROWS_PER_SERIES_MAX: Final = 1_000_000

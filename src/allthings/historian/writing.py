@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from allthings.historian.engine import Engine
+from allthings.historian.newest import FROM_DEVICE, FROM_UPLOAD
 from allthings.readings.decoded import Decoded, Reject
+from allthings.readings.deletions import Deletions
 
 _TIME = pa.timestamp("ns", tz="UTC")
 _REJECTS = pa.schema(
@@ -34,21 +37,34 @@ _EVENTS = pa.schema(
 )
 
 
-def write(engine: Engine, decoded: Sequence[Decoded]) -> None:
-    """Write readings, events and rejects; all are on disk when this returns.
+def write(engine: Engine, decoded: Sequence[Decoded], deletions: Deletions) -> None:
+    """Write readings, events and rejects, but none that was deleted; all are on disk when this returns.
 
     Writing the same again changes nothing: each row is keyed by what it is about and versioned by its position.
     """
-    batches = [each.readings for each in decoded if each.readings.num_rows]
-    rejects, events = _reject_rows(decoded), _event_rows(decoded)
     with engine.inserting:
-        if batches:
-            # One dictionary for all chunks: the Arrow file format cannot replace one.
-            engine.ingest.insert("readings", pa.Table.from_batches(batches).unify_dictionaries().combine_chunks())
+        # Not before: a deletion begins while nothing is inserted.
+        decoded = [deletions.left(each) for each in decoded]
+        readings, rejects, events = _reading_rows(decoded), _reject_rows(decoded), _event_rows(decoded)
+        if readings is not None:
+            engine.ingest.insert("readings", readings)
         if events:
             engine.ingest.insert("events", pa.Table.from_pylist(events, _EVENTS))
         if rejects:
             engine.ingest.insert("rejects", pa.Table.from_pylist(rejects, _REJECTS))
+
+
+def _reading_rows(decoded: Sequence[Decoded]) -> pa.Table | None:
+    with_rows = [each for each in decoded if each.readings.num_rows]
+    if not with_rows:
+        return None
+    # One dictionary for all chunks: the Arrow file format cannot replace one.
+    table = pa.Table.from_batches([each.readings for each in with_rows]).unify_dictionaries().combine_chunks()
+    origins = np.repeat(
+        np.array([FROM_DEVICE if each.messages else FROM_UPLOAD for each in with_rows], np.uint8),
+        [each.readings.num_rows for each in with_rows],
+    )
+    return table.append_column("origin", pa.array(origins))
 
 
 def _event_rows(decoded: Sequence[Decoded]) -> list[dict[str, object]]:
