@@ -115,7 +115,7 @@ async def serving(
     with socket.create_server(("127.0.0.1", port), backlog=100) as listener:
         listener.setblocking(False)
         ready, stop = asyncio.Event(), asyncio.Event()
-        given: dict[str, Any] = {"now_ns": now_ns, "disk": None, "disk_reserve_bytes": 0, **options}
+        given: dict[str, Any] = {"now_ns": now_ns, "reserve": None, **options}
         running = asyncio.create_task(
             run_gateway(log, registry, [dress(listener), *further], ready=ready.set, stop=stop, **given)
         )

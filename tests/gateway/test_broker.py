@@ -11,6 +11,7 @@ from paho.mqtt.client import CallbackAPIVersion, Client
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
 from allthings.things.times import now_ns
@@ -247,7 +248,7 @@ async def test_nothing_is_acknowledged_while_the_log_is_away_and_nothing_is_lost
 
 
 async def test_devices_wait_while_the_disk_is_full(gateway: Gateway, tmp_path: Path) -> None:
-    async with gateway(disk=tmp_path, disk_reserve_bytes=2**60) as port, client(port) as publisher:
+    async with gateway(reserve=Reserve(tmp_path, 10**12)) as port, client(port) as publisher:
         await asyncio.sleep(0.2)
         with pytest.raises(aiomqtt.MqttError, match="timed out"):
             await publisher.publish("a", "1", qos=1, timeout=0.5)

@@ -133,7 +133,7 @@ def test_a_port_in_use_is_named_with_the_flag_that_changes_it(tmp_path: Path) ->
 def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLTHINGS_DISK_RESERVE_MB", "9999999")
     said = refusal("--data", str(tmp_path), "--http-port", "0", "--mqtt-port", "0")
-    assert "is full" in said
+    assert "nearly full" in said
 
 
 def test_settings_that_can_never_work_end_the_start(tmp_path: Path) -> None:

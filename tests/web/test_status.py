@@ -8,7 +8,9 @@ from pathlib import Path
 
 import httpx
 
-from allthings.web import disk
+from allthings.gateway.statistics import DISK
+from allthings.log.reserve import Reserve
+from allthings.web import disk, settings
 from tests.web.conftest import Platform, problem
 
 
@@ -52,6 +54,64 @@ async def test_not_ready_says_which_part(anyone: httpx.AsyncClient, platform: Pl
     finally:
         platform.services.stats.ready = True
     assert body["parts"] == ["roles"]
+
+
+async def test_ready_tries_an_append(anyone: httpx.AsyncClient, platform: Platform) -> None:
+    before = (await platform.log.status()).last
+    assert (await anyone.get("/ready")).json() == {"status": "ready"}
+    assert (await platform.log.status()).last > before
+
+
+async def test_what_gateways_say_of_disk_and_log_counts(
+    http: httpx.AsyncClient, anyone: httpx.AsyncClient, platform: Platform
+) -> None:
+    stats = platform.services.stats
+    stats.holding, stats.trouble = [DISK, "waiting for the historian"], "the log did not confirm a block"
+    try:
+        body = problem(await anyone.get("/ready"), 503, "unavailable")
+        await asyncio.sleep(settings.STATUS_CACHED_S)
+        metrics, status = (await http.get("/metrics")).text, (await http.get("/api/status")).json()
+    finally:
+        stats.holding, stats.trouble = [], ""
+    assert body["parts"] == ["disk", "log"]
+    assert body["reasons"]["log"] == "the log did not confirm a block"
+    assert DISK in body["detail"]
+    assert status["holding"] == [DISK, "waiting for the historian"]
+    assert status["log"]["trouble"] == "the log did not confirm a block"
+    assert "allthings_log_takes_appends 0" in metrics
+    assert f'allthings_devices_wait{{reason="{DISK}"}} 1' in metrics
+
+
+async def test_below_the_reserve_nothing_that_comes_over_http_is_appended(
+    http: httpx.AsyncClient, anyone: httpx.AsyncClient, platform: Platform
+) -> None:
+    rejected = await platform.publish("things/room-1/properties", b"no JSON at all {")
+    await platform.publish_many([("room/kept", b"1")])
+    await platform.caught_up()
+    (reject,) = [one for one in platform.history.rejects(100).items if one.position == rejected]
+    platform.services.reserve = Reserve(platform.services.settings.data_dir, 10**9)
+    try:
+        before = (await platform.log.status()).last
+        row = {"thing": "room-1", "property": "a", "value": 1}
+        for body in (
+            problem(await http.post("/api/readings", json=[row]), 507, "no-room"),
+            problem(await http.post(f"/api/rejects/{reject.position}/replay"), 507, "no-room"),
+            problem(await http.post("/api/rejects/replay", json={"topic": reject.topic}), 507, "no-room"),
+        ):
+            assert "1000000000 MB are kept in reserve (disk_reserve_mb)" in body["detail"]
+            assert "Free some space" in body["detail"]
+        body = problem(await anyone.get("/ready"), 503, "unavailable")
+        assert body["parts"] == ["disk"]
+        assert "the disk is nearly full" in body["reasons"]["disk"]
+        await asyncio.sleep(settings.STATUS_CACHED_S)
+        assert "the disk is nearly full" in (await http.get("/api/status")).json()["disk"]["shortage"]
+        assert "allthings_log_takes_appends 0" in (await http.get("/metrics")).text
+        # Not even to see whether it could be.
+        assert (await platform.log.status()).last == before
+    finally:
+        platform.services.reserve = None
+    assert (await http.post("/api/readings", json=[row])).status_code == 200
+    assert (await anyone.get("/ready")).status_code == 200
 
 
 async def test_connect_info(http: httpx.AsyncClient, platform: Platform) -> None:

@@ -147,14 +147,17 @@ def _secret_key(settings: Settings) -> Finding:
 
 
 def _disk(settings: Settings) -> Finding:
-    from allthings.runtime import datadir
+    from allthings.log.reserve import FILES_PER_MB, Reserve, room
 
     place = next(folder for folder in (settings.data, *settings.data.parents) if folder.exists())
-    free, reserve = datadir.free_mb(place), settings.disk_reserve_mb
+    (free_bytes, files), reserve = room(place), settings.disk_reserve_mb
+    free, reserve_files = free_bytes // 1_000_000, reserve * FILES_PER_MB
     detail = f"{free:,} MB free, {reserve:,} MB are kept in reserve"
-    if free < reserve:
+    if files is not None:
+        detail += f"; {files:,} files can still be made, {reserve_files:,} are kept in reserve"
+    if Reserve(place, reserve).shortage():
         return Finding("disk", "fail", detail, "free some space, or move the data with --data")
-    if free < reserve * RESERVE_FACTOR:
+    if free < reserve * RESERVE_FACTOR or (files is not None and files < reserve_files * RESERVE_FACTOR):
         return Finding("disk", "warn", detail, "free some space soon, or shorten keep_raw_days and log_keep_gb")
     return Finding("disk", "ok", detail)
 

@@ -19,6 +19,7 @@ from allthings.connectors.outbound import Outbound
 from allthings.connectors.remote import Remote
 from allthings.connectors.state import BridgeState
 from allthings.log.errors import LogUnavailableError
+from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 from allthings.registry.bridges import Bridge
 from allthings.things.errors import AllthingsError
@@ -27,7 +28,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class RunningBridge:
-    """`obsolete` are filters that an earlier form of the bridge subscribed to."""
+    """`obsolete` are filters that an earlier form of the bridge subscribed to; `reserve` is kept free of the disk."""
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class RunningBridge:
         log: Log,
         now_ns: Callable[[], int],
         obsolete: Sequence[str] = (),
+        reserve: Reserve | None = None,
         *,
         control_characters: bool = False,
     ) -> None:
@@ -44,7 +46,7 @@ class RunningBridge:
         self._obsolete = tuple(obsolete)
         self._ending = False
         echoes = Echoes()
-        self._inbound = Inbound(bridge, log, self.state.incoming, echoes, now_ns, control_characters)
+        self._inbound = Inbound(bridge, log, self.state.incoming, echoes, now_ns, reserve, control_characters)
         self._outbound = Outbound(bridge, log, self.state.outgoing, echoes, now_ns)
 
     async def end(self, task: asyncio.Task[None]) -> None:

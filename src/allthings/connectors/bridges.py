@@ -13,6 +13,7 @@ from allthings.connectors import settings
 from allthings.connectors.bridge import RunningBridge, forget
 from allthings.connectors.outbound import consumer
 from allthings.connectors.state import BridgeState
+from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 from allthings.registry.bridges import Bridge
 from allthings.things.errors import AllthingsError
@@ -32,10 +33,20 @@ class Known(Protocol):
 class Bridges:
     """Runs in one process of an installation: a bridge has one place in the log and one session at its broker."""
 
-    def __init__(self, known: Known, log: Log, now_ns: Callable[[], int], *, control_characters: bool = False) -> None:
+    def __init__(
+        self,
+        known: Known,
+        log: Log,
+        now_ns: Callable[[], int],
+        reserve: Reserve | None = None,
+        *,
+        control_characters: bool = False,
+    ) -> None:
+        """`reserve`: what is kept free of the disk; messages that come in wait at their broker while it is not."""
         self._known = known
         self._log = log
         self._now_ns = now_ns
+        self._reserve = reserve
         self._control_characters = control_characters
         self._version = -1
         self._said = ""
@@ -82,7 +93,8 @@ class Bridges:
                 obsolete = set(found[0].filters) - {each.filter for each in bridge.maps if each.direction == "in"}
             if bridge.enabled:
                 running = RunningBridge(
-                    bridge, self._log, self._now_ns, sorted(obsolete), control_characters=self._control_characters
+                    *(bridge, self._log, self._now_ns, sorted(obsolete), self._reserve),
+                    control_characters=self._control_characters,
                 )
                 self._running[name] = running, tasks.create_task(running.run(), name=f"bridge {name}")
         self._version = version

@@ -20,6 +20,7 @@ from allthings.connectors.routes import Routes
 from allthings.connectors.state import Incoming
 from allthings.connectors.way import client_name, crossed, with_step
 from allthings.log import block
+from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 from allthings.mqtt.properties import Carrier, encode_raw
 from allthings.mqtt.wire import control_character
@@ -48,6 +49,7 @@ class Inbound:
         state: Incoming,
         echoes: Echoes,
         now_ns: Callable[[], int],
+        reserve: Reserve | None,
         control_characters: bool,
     ) -> None:
         self.routes = Routes(bridge.maps, "in")
@@ -57,6 +59,7 @@ class Inbound:
         self._echoes = echoes
         self._control_characters = control_characters
         self._now_ns = now_ns
+        self._reserve = reserve
         self._client = client_name(bridge.name)
         self._last_ns = 0
         self._subscribed = False
@@ -78,6 +81,9 @@ class Inbound:
             messages = await remote.take(settings.BLOCK_MESSAGES_MAX, settings.BLOCK_BYTES_MAX)
             rows = [row for message in messages if (row := self._row(message, remote.v5))]
             if rows:
+                if self._reserve is not None:
+                    # Until there is room the other broker keeps them.
+                    await self._reserve.wait()
                 await self._log.append_surely(self._block(rows), source(self._bridge.name), on_trouble=self._say)
                 self._state.taken += len(rows)
             for message in messages:

@@ -317,6 +317,9 @@ class Broker:
         turns: list[tuple[int, Callable[[], None]]],
     ) -> None:
         """A block is in the log: now its messages go to subscribers, and retained ones are kept."""
+        if self.statistics.trouble:
+            self.statistics.trouble = ""
+            _LOGGER.info("the log takes blocks again")
         self.topics.take(runs, payloads, first_ns)
         begin = row = 0
         for turn, call in turns:

@@ -1,4 +1,4 @@
-"""When devices are slowed: a full disk, or a historian that cannot keep up.
+"""When devices are slowed for the historian: when it cannot keep up.
 
 The historian tells how far it is. While it moves but lags, devices wait a little, so that what was acknowledged is
 soon queryable. When it does not move at all (it is down), nobody waits: the log keeps everything for it.
@@ -6,20 +6,13 @@ soon queryable. When it does not move at all (it is down), nobody waits: the log
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 from allthings.gateway import settings
 
 #: A historian that has not told its position for this long counts as down.
 _SILENT_S = 1.5
-
-
-def disk_free(path: Path) -> int:
-    """Free bytes on the disk of a path."""
-    return shutil.disk_usage(path).free
 
 
 class Lag:

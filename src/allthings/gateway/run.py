@@ -7,7 +7,6 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +19,7 @@ from allthings.gateway.collector import warm_up
 from allthings.gateway.connection import Connection
 from allthings.gateway.control import Control
 from allthings.gateway.elsewhere import follow_others
-from allthings.gateway.flow import Lag, disk_free
+from allthings.gateway.flow import Lag
 from allthings.gateway.following import Following
 from allthings.gateway.handover import Handover
 from allthings.gateway.keeper import Keeper
@@ -29,8 +28,9 @@ from allthings.gateway.listeners import Listener, Listeners
 from allthings.gateway.shard import ALONE, Shard
 from allthings.gateway.shares import SHARES_NOTE
 from allthings.gateway.sockets import Poller
-from allthings.gateway.statistics import GatewayReport
+from allthings.gateway.statistics import DISK, GatewayReport
 from allthings.log.errors import LogUnavailableError
+from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ async def run_gateway(
     keepalive_s_max: int = settings.KEEPALIVE_S_MAX,
     control_characters: bool = False,
     now_ns: Callable[[], int],
-    disk: Path | None,
-    disk_reserve_bytes: int,
+    reserve: Reserve | None,
     ready: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
@@ -63,8 +62,8 @@ async def run_gateway(
     `shard`: which one of several gateways of a family it is, and `handover` the sockets between them (first the one
     from which it takes connections, then one to each of them).
     `control_characters`: let them through in topics, filters, client ids and user names.
-    In open mode, or without a registry, anyone may do anything. `disk`: where the log's private server writes, None
-    when it is elsewhere.
+    In open mode, or without a registry, anyone may do anything. `reserve`: what is kept free of the disk, None when
+    nobody needs to look.
     """
     audit = AuditTrail(registry, now_ns)
     source = shard.source(family)
@@ -95,8 +94,8 @@ async def run_gateway(
             if not open_mode:
                 await following.begin(stop)
             beside.append(tasks.create_task(following.run()))
-        if disk is not None:
-            beside.append(tasks.create_task(_watch_disk(broker, disk, disk_reserve_bytes)))
+        if reserve is not None:
+            beside.append(tasks.create_task(_watch_disk(broker, reserve)))
         broker.lane = Lane.open(broker.collector, broker.time, broker.flush)
         poller = Poller(asyncio.get_running_loop(), broker.lane)
         doors = Listeners(poller, listeners, lambda: Connection(broker))
@@ -187,15 +186,19 @@ async def _decide(broker: Broker, lag: Lag) -> None:
         lag.decide(loop.time())
 
 
-async def _watch_disk(broker: Broker, disk: Path, reserve_bytes: int) -> None:
-    """Stop appending before the disk is full: a log that runs into it would have to be repaired."""
+async def _watch_disk(broker: Broker, reserve: Reserve) -> None:
+    """Stop appending before the disk is full, since a log that runs into it stops."""
     held = False
     while True:
-        full = await asyncio.to_thread(disk_free, disk) < reserve_bytes * (1.1 if held else 1.0)
-        if full != held:
-            held = full
+        short = await asyncio.to_thread(reserve.shortage)
+        if bool(short) != held:
+            held = bool(short)
+            if held:
+                _LOGGER.warning("devices wait, and nothing is acknowledged: %s", short)
+            else:
+                _LOGGER.info("there is room on the disk again: devices go on")
             broker.collector.hold(held)
-            broker.hold("the disk is full", held)
+            broker.hold(DISK, held)
         await asyncio.sleep(settings.DISK_EVERY_S)
 
 

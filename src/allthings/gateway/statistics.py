@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+#: A reason to make devices wait.
+DISK: Final = "the disk is nearly full"
 
 
 class Statistics(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allthings.things.errors import UnavailableError
+from allthings.things.errors import AllthingsError, UnavailableError
 
 
 class LogUnavailableError(UnavailableError):
@@ -38,3 +38,11 @@ class LogTakenError(LogUnavailableError):
 
     type = "log-taken"
     title = "Another process appends in this one's place"
+
+
+class NoRoomError(AllthingsError):
+    """The disk has no more free than its reserve (`disk_reserve_mb`). Nothing was taken; free some space."""
+
+    type = "no-room"
+    title = "The disk is nearly full"
+    status = 507

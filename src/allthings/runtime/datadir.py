@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Final
 
+from allthings.log.reserve import Reserve
 from allthings.runtime.errors import StartError
 
 #: The file in it that has the key of the registry's secrets.
 KEY_FILE: Final = "secret.key"
 #: The processes of an instance that was killed need a moment to die; they hold the lock until then.
 _LOCK_WAIT_S = 15.0
-
-
-def free_mb(path: Path) -> int:
-    """Free disk space at a path in MB (10^6 bytes)."""
-    return shutil.disk_usage(path).free // 1_000_000
 
 
 def claim(path: Path, disk_reserve_mb: int) -> int:
@@ -52,13 +47,9 @@ def claim(path: Path, disk_reserve_mb: int) -> int:
             time.sleep(0.1)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    free = free_mb(path)
-    if free < disk_reserve_mb:
+    if short := Reserve(path, disk_reserve_mb).shortage():
         os.close(descriptor)
-        raise StartError(
-            f"the disk of {path} is full: {free} MB free, {disk_reserve_mb} MB are needed (setting disk_reserve_mb). "
-            "Free some space, or name another directory with --data"
-        )
+        raise StartError(f"{path}: {short}. Free some space, or name another directory with --data")
     return descriptor
 
 

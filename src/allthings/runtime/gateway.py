@@ -17,6 +17,7 @@ from allthings.gateway.proxy import networks
 from allthings.gateway.run import run_gateway
 from allthings.gateway.shard import ALONE, Shard
 from allthings.log.errors import LogUnavailableError
+from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
 from allthings.runtime import listening
@@ -49,8 +50,7 @@ async def _run(settings: Settings) -> None:
             keepalive_s_max=settings.keepalive_max_s,
             control_characters=settings.mqtt_control_characters,
             now_ns=now_ns,
-            disk=settings.data,
-            disk_reserve_bytes=settings.disk_reserve_mb * 1_000_000,
+            reserve=Reserve(settings.data, settings.disk_reserve_mb),
             ready=tell_ready,
             stop=stop,
         )

@@ -32,6 +32,7 @@ from allthings.historian.ingest import CONSUMER as HISTORIAN
 from allthings.historian.ingest import Ingest
 from allthings.historian.retention import Keep, Retention
 from allthings.log.errors import LogUnavailableError
+from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 from allthings.readings.decoder import Decoder
 from allthings.readings.feed import Feed
@@ -79,8 +80,9 @@ class Platform:
         self._twin = Twin(now_ns)
         self._feed = Feed(log, self._decoder)
         self._ingest = Ingest(log, self._feed, self._decoder, self._history)
+        self._reserve = Reserve(settings.data, settings.disk_reserve_mb)
         self._bridges = Bridges(
-            self._registry.bridges, log, now_ns, control_characters=settings.mqtt_control_characters
+            *(self._registry.bridges, log, now_ns, self._reserve), control_characters=settings.mqtt_control_characters
         )
         self._stats = PlatformStats(ready=False)
         self._readings_before = 0
@@ -178,6 +180,7 @@ class Platform:
             ),
             stats=self._stats,
             bridges=self._bridges,
+            reserve=self._reserve,
         )
 
     # What is done now and then
@@ -216,14 +219,17 @@ class Platform:
         await asyncio.to_thread(self._history.retain, now_ns(), Retention(keep))
 
     async def _follow_gateways(self) -> None:
-        heard: dict[str, tuple[float, int]] = {}
+        heard: dict[str, tuple[float, GatewayReport]] = {}
         loop = asyncio.get_running_loop()
         async for note in self._log.notes("stats.*"):
             report = msgspec.json.decode(note, type=GatewayReport)
-            heard[report.source] = (loop.time(), report.connections)
+            heard[report.source] = (loop.time(), report)
             heard = {source: one for source, one in heard.items() if loop.time() - one[0] < _GATEWAY_SILENT_S}
-            self._stats.connections = sum(connections for _, connections in heard.values())
-            self._stats.gateways = len(heard)
+            reports = [one for _, one in heard.values()]
+            self._stats.connections = sum(one.connections for one in reports)
+            self._stats.gateways = len(reports)
+            self._stats.holding = sorted({why for one in reports for why in one.statistics.holding})
+            self._stats.trouble = next((one.statistics.trouble for one in reports if one.statistics.trouble), "")
 
 
 async def _every(seconds: float, work: Any, name: str) -> None:

@@ -1,9 +1,8 @@
-"""How much room the platform's data takes and has."""
+"""How much room the platform's data takes."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 
@@ -25,8 +24,3 @@ def folder_bytes(folder: Path) -> int:
         except FileNotFoundError:
             continue
     return total
-
-
-def free_bytes(folder: Path) -> int:
-    """Bytes free for us on the file system of a folder."""
-    return shutil.disk_usage(folder).free

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -68,8 +69,8 @@ def _where(request: Request[Any, Any, Any]) -> str:
 
 
 def from_allthings_error(request: Request[Any, Any, Any], error: AllthingsError) -> Response[bytes]:
-    """Our own errors carry everything already."""
-    if error.status >= 500:
+    """Our own errors carry everything already. That the disk is nearly full the gateway logs once."""
+    if error.status >= 500 and error.status != HTTPStatus.INSUFFICIENT_STORAGE:
         _log.warning("%s %s: %s", request.method, _where(request), error.detail)
     extensions = dict(error.extensions)
     if isinstance(error, InvalidTdError):

@@ -47,6 +47,12 @@ def exposition(status: Status) -> str:
         ],
     )
     add("disk_free_bytes", "gauge", "Bytes free on the data's file system.", [("", disk.free_bytes)])
+    if disk.free_files is not None:
+        add("disk_free_files", "gauge", "Files that the data's file system can still make.", [("", disk.free_files)])
+    takes = not status.log.trouble and not disk.shortage
+    add("log_takes_appends", "gauge", "Whether what is sent is taken, as an append just said.", [("", takes)])
+    waiting = [(_labels(reason=why), 1.0) for why in status.holding]
+    add("devices_wait", "gauge", "1 for each reason for which devices are made to wait.", waiting)
     consumers = status.consumers
     blocks = [(_labels(consumer=one.name), one.lag_blocks) for one in consumers]
     add("consumer_lag_blocks", "gauge", "Blocks of the log that a consumer has not finished.", blocks)

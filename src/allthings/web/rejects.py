@@ -90,6 +90,7 @@ async def get_reject(reject_id: RejectId, services: Given) -> Response[bytes]:
 async def replay_reject(reject_id: RejectId, services: Given) -> Response[bytes]:
     """Append the message again, with its own times. If it fails again, it stays in the list under its id."""
     reject = await services.pools.history.run(services.history.reject, int(reject_id))
+    await services.require_room()
     await services.log.append_batch(replay_block([reject]), _SOURCE)
     return Response(dumps({"replayed": 1}), media_type="application/json")
 
@@ -108,6 +109,7 @@ async def replay_rejects(services: Given, data: JSONBody[Match | None] = None) -
     """All that match, at most 10,000 at once; `more` tells that there were more."""
     found, more = await services.pools.history.run(_matching, services, data or Match())
     for rejects in _blocks(found):
+        await services.require_room()
         await services.log.append_batch(replay_block(rejects), _SOURCE)
     return Response(dumps({"replayed": len(found), "more": more}), media_type="application/json")
 

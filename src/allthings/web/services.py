@@ -13,6 +13,7 @@ from litestar.params import SkipValidation
 from allthings.connectors.bridges import Bridges
 from allthings.gateway.attempts import SharedAttempts
 from allthings.historian.history import History
+from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 from allthings.readings.decoder import Decoder
 from allthings.registry.registry import Registry
@@ -60,12 +61,15 @@ class PlatformStats:
     totals: Totals = field(default_factory=Totals)
     roles: list[Role] = field(default_factory=list)
     ready: bool = True
+    #: Why gateways make devices wait, and what trouble they have with the log.
+    holding: list[str] = field(default_factory=list)
+    trouble: str = ""
 
 
 @dataclass(slots=True)
 class Services:
     """The parts that handlers use. `clock` gives nanoseconds since the epoch, UTC; `bridges` None: none run here;
-    `attempts`: failed logins, here and at the gateways.
+    `attempts`: failed logins, here and at the gateways; `reserve`: what is kept free of the disk, if anything is.
     """
 
     registry: Registry
@@ -79,6 +83,12 @@ class Services:
     clock: Callable[[], int] = now_ns
     pools: Pools = field(default_factory=Pools)
     attempts: SharedAttempts = field(default_factory=SharedAttempts)
+    reserve: Reserve | None = None
+
+    async def require_room(self) -> None:
+        """Before anything is appended. Raises NoRoomError when the disk has no more free than its reserve."""
+        if self.reserve is not None:
+            await self.reserve.require()
 
 
 #: A handler's parameter `services: Given` is this application's services.

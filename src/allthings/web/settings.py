@@ -87,6 +87,8 @@ WAITING_MAX: Final = 256
 #: The state of the platform is gathered at most this often, the size of the data directory more seldom.
 STATUS_CACHED_S: Final = 1.0
 DISK_CACHED_S: Final = 15.0
+#: The state does not wait longer for an append that is tried.
+APPEND_SHOWN_S: Final = 0.3
 
 
 @dataclass(slots=True)

@@ -9,6 +9,9 @@ import msgspec
 from litestar import Request, get
 
 import allthings
+from allthings.gateway.statistics import DISK
+from allthings.log import reserve
+from allthings.log.errors import LogUnavailableError, NoRoomError
 from allthings.log.stream import LogStatus
 from allthings.things.errors import UnavailableError
 from allthings.things.times import NS_PER_S, format_time
@@ -26,12 +29,16 @@ class ThingCounts(msgspec.Struct):
 
 
 class Disk(msgspec.Struct):
-    """Bytes: all data of the platform, what is free, and the shares of the log and the history."""
+    """Bytes: all data of the platform, what is free, and the shares of the log and the history; and how many files can
+    still be made, null if as many as fit. `shortage` says in words what there is too little of, if it is.
+    """
 
     data_bytes: int
     free_bytes: int
     log_bytes: int
     history_bytes: int
+    free_files: int | None = None
+    shortage: str = ""
 
 
 class Consumer(msgspec.Struct):
@@ -44,11 +51,14 @@ class Consumer(msgspec.Struct):
 
 
 class LogState(msgspec.Struct):
-    """First and last block of the log, and its size."""
+    """First and last block of the log, and its size. `trouble`: why it takes no appends, empty while it does, as an
+    append just said.
+    """
 
     first: str
     last: str
     bytes: int
+    trouble: str = ""
 
 
 class Status(msgspec.Struct):
@@ -65,6 +75,8 @@ class Status(msgspec.Struct):
     consumers: list[Consumer]
     roles: list[Role]
     log: LogState
+    #: Why devices are made to wait, if they are.
+    holding: list[str] = []
 
 
 class StatusKeeper:
@@ -93,6 +105,8 @@ class StatusKeeper:
         log = await services.log.status()
         run, things = services.pools.registry.run, services.registry.things
         history_bytes = await services.pools.history.run(services.history.disk_bytes)
+        room = await run(reserve.room, services.settings.data_dir)
+        shortage = await run(services.reserve.shortage) if services.reserve else ""
         return Status(
             version=allthings.__version__,
             started=format_time(services.settings.started_ns),
@@ -111,9 +125,11 @@ class StatusKeeper:
             ),
             disk=Disk(
                 data_bytes=await self._measured(now),
-                free_bytes=await run(disk.free_bytes, services.settings.data_dir),
+                free_bytes=room.free_bytes,
                 log_bytes=log.bytes,
                 history_bytes=history_bytes,
+                free_files=room.free_files,
+                shortage=shortage,
             ),
             consumers=[
                 await self._consumer(name, log, now)
@@ -122,8 +138,18 @@ class StatusKeeper:
                 if not name.startswith("sessions-")
             ],
             roles=stats.roles,
-            log=LogState(str(log.first), str(log.last), log.bytes),
+            log=LogState(str(log.first), str(log.last), log.bytes, "" if shortage else await self._trouble()),
+            holding=stats.holding,
         )
+
+    async def _trouble(self) -> str:
+        """What an append says, or that it has not said anything soon: nobody waits for one that fails."""
+        stats, log = self._services.stats, self._services.log
+        asked = asyncio.ensure_future(log.trouble(settings.STATUS_CACHED_S))
+        await asyncio.wait([asked], timeout=settings.APPEND_SHOWN_S)
+        if asked.done():
+            return asked.result() or stats.trouble
+        return stats.trouble or f"an append is not answered within {settings.APPEND_SHOWN_S:g} s"
 
     async def _measured(self, now: int) -> int:
         if not self._measured_ns or now - self._measured_ns >= settings.DISK_CACHED_S * NS_PER_S:
@@ -154,7 +180,8 @@ _EXAMPLE = {
     "disk": {"data_bytes": 9000000, "free_bytes": 80000000000, "log_bytes": 7000000, "history_bytes": 2000000},
     "consumers": [{"name": "historian", "position": "4711", "lag_blocks": 0, "lag_s": 0.0}],
     "roles": [{"name": "gateway", "state": "running", "restarts": 0}],
-    "log": {"first": "1", "last": "4711", "bytes": 7000000},
+    "log": {"first": "1", "last": "4711", "bytes": 7000000, "trouble": ""},
+    "holding": [],
 }
 
 
@@ -184,17 +211,31 @@ async def health() -> dict[str, str]:
         public=True,
         answers={
             200: ("It does", {"application/json": {"status": "ready"}}),
-            503: ("It does not", {"application/problem+json": {"status": 503, "parts": ["log"]}}),
+            503: (
+                "It does not",
+                {
+                    "application/problem+json": {
+                        "status": 503,
+                        "parts": ["log"],
+                        "reasons": {"log": "the log does not take appends (blocks: an append was not answered)"},
+                    }
+                },
+            ),
         },
     ),
 )
 async def ready(services: Given) -> dict[str, str]:
-    """For load balancers: every role runs, and log, registry and history answer."""
-    failed = []
+    """For load balancers: every role runs, registry and history answer, and the log takes what is sent.
+
+    Nothing is ready while devices wait because the disk is nearly full, or while an append fails. `reasons` says why.
+    """
+    failed: list[str] = []
+    reasons: dict[str, str] = {}
     if not services.stats.ready:
         failed.append("roles")
     checks = {
-        "log": services.log.status(),
+        "disk": _room(services),
+        "log": _takes(services),
         "registry": services.pools.registry.run(services.registry.things.version),
         "history": services.pools.history.run(services.history.rolled_up),
     }
@@ -202,9 +243,31 @@ async def ready(services: Given) -> dict[str, str]:
     for name, answer in zip(checks, answers, strict=True):
         if isinstance(answer, BaseException):
             failed.append(name)
+            if isinstance(answer, LogUnavailableError | NoRoomError):
+                reasons[name] = answer.detail
     if failed:
-        raise UnavailableError(f"not ready: {', '.join(failed)}", parts=failed)
+        said = ", ".join(f"{name} ({reasons[name]})" if name in reasons else name for name in failed)
+        raise UnavailableError(f"not ready: {said}", parts=failed, reasons=reasons)
     return {"status": "ready"}
+
+
+async def _room(services: Services) -> None:
+    """Raises NoRoomError while devices wait for the disk."""
+    await services.require_room()
+    if DISK in services.stats.holding:
+        raise NoRoomError(f"gateways make devices wait: {DISK}")
+
+
+async def _takes(services: Services) -> None:
+    """Raises LogUnavailableError when the log cannot be read, or does not take an append. None is tried on a full disk,
+    where it would be the one that breaks the log."""
+    await services.log.status()
+    if services.reserve is not None:
+        shortage = await asyncio.to_thread(services.reserve.shortage)
+        if shortage:
+            return
+    if trouble := await services.log.trouble() or services.stats.trouble:
+        raise LogUnavailableError(trouble)
 
 
 HANDLERS = [status, health, ready]

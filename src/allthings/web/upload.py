@@ -91,15 +91,18 @@ async def upload(request: Request[Any, Any, Any], services: Given) -> Accepted:
     """Readings with thing, property, time and value. They are on disk when this answers, and queryable soon after.
 
     Rows that cannot be used are listed (the first hundred) and counted; the others are taken. A few uploads are
-    served at once; another one is told to come back (503 with Retry-After).
+    served at once; another one is told to come back (503 with Retry-After). While the disk is nearly full, nothing is
+    taken (507).
     """
     kind = content_type(request, MEDIA_TYPES, "application/x-ndjson")
     uploads: Uploads = request.app.state.uploads
     with uploads.place():
+        await services.require_room()
         body = await read_body(request, settings.UPLOAD_BODY_S_MAX)
         parsed = await services.pools.uploads.run(_parse, services, body, kind)
         position = block.position(services.twin.sequence + 1, 0) - 1
         for batch in split(parsed.readings):
+            await services.require_room()
             position = block.position(await _append(services, batch), batch.num_rows - 1)
     listed = parsed.errors[: settings.UPLOAD_REJECTED_LISTED_MAX]
     return Accepted(

@@ -99,6 +99,7 @@ async def clear_retained(
         raise BadInputError(f"topic: {error}") from None
     if not await _there(services, topic):
         raise NotFoundError(f"no message is retained on {topic[:128]!r}")
+    await services.require_room()
     await services.log.append_batch(_empty(topic, services.clock()), _SOURCE)
     await audit.changed(request, services, "retained-cleared", topic)
     for _ in range(_GONE_TRIES):
