@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import sys
 
+import msgspec
 import pytest
 
 from allthings.cli import output
@@ -12,9 +14,17 @@ from allthings.cli import output
     [
         (None, ""),
         (True, "true"),
-        (21.499999999999996, "21.5"),
-        (1234567.25, "1234567.2"),
+        (21.499999999999996, "21.499999999999996"),
+        (1234567.25, "1234567.25"),
+        (1e20, "1e+20"),
+        (7.0, "7"),
         (12, "12"),
+        (2**64 + 1, "18446744073709551617"),
+        (msgspec.Raw(b"0.12345678901234567890123"), "0.12345678901234567890123"),
+        (msgspec.Raw(b'"a\\nb"'), "a\nb"),
+        (msgspec.Raw(b"null"), ""),
+        (msgspec.Raw(b'{"a":18446744073709551617}'), '{"a":18446744073709551617}'),
+        ({"a": 2**64 + 1}, '{"a":18446744073709551617}'),
         ("heat", "heat"),
         ({"a": [1]}, '{"a":[1]}'),
     ],
@@ -35,8 +45,47 @@ def test_markup_in_data_is_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert "[red]pump[/red]" in capsys.readouterr().out
 
 
+ACTING = "a\x1b[31m\x07\x9b2J\u202eb\u200bc\ufeff\U000e0041\n"
+SHOWN = r"a\u001b[31m\u0007\u009b2J\u202eb\u200bc\ufeff\U000e0041\n"
+
+
+def test_what_would_act_on_a_terminal_is_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    output.write_line(ACTING)
+    output.write_table(["text"], [(ACTING,), ({"a": ACTING},)])
+    output.write_csv([ACTING], [[ACTING]])
+    output.remark(ACTING)
+    said = capsys.readouterr()
+    for line in (*said.out.splitlines(), *said.err.splitlines()):
+        assert line.isprintable()
+    assert SHOWN in said.out
+    assert SHOWN in said.err
+    output.write_json({ACTING: ACTING})
+    written = capsys.readouterr().out
+    assert json.loads(written) == {ACTING: ACTING}
+    assert all(line.isprintable() for line in written.splitlines())
+
+
+def test_what_acts_is_exact_for_programs(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    output.write_csv(["t"], [[ACTING]])
+    assert capsysbinary.readouterr().out == f't\n"{ACTING}"\n'.encode()
+    output.write_json(ACTING)
+    assert capsysbinary.readouterr().out == msgspec.json.encode(ACTING) + b"\n"
+
+
 def test_json_and_csv(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    output.write_json({"a": "µ"})
-    assert json.loads(capsysbinary.readouterr().out) == {"a": "µ"}
-    output.write_csv(["a", "b"], [[1, None], ["x,y", 2.5]])
-    assert capsysbinary.readouterr().out == b'a,b\r\n1,\r\n"x,y",2.5\r\n'
+    output.write_json({"a": "µ", "b": [2**64, 1e300, msgspec.Raw(b"0.10")]})
+    out = capsysbinary.readouterr().out
+    assert json.loads(out) == {"a": "µ", "b": [2**64, 1e300, 0.1]}
+    assert b"0.10\n" in out
+    output.write_csv(["a", "b", "c", "d"], [[1, None, True, [1, "x"]], ["x,y", 2.5, "", msgspec.Raw(b"2.50")]])
+    assert capsysbinary.readouterr().out == b'a,b,c,d\n1,,true,"[1,""x""]"\n"x,y",2.5,"",2.50\n'
+
+
+def test_formulas_are_neutralised_on_demand(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    rows = [["=1+1", -5, msgspec.Raw(b'"@SUM(A1)"')], ["-5", "\tx", msgspec.Raw(b"-5")]]
+    output.write_csv(["a", "b", "c"], rows, spreadsheet_safe=True)
+    assert capsysbinary.readouterr().out == b"a,b,c\n'=1+1,-5,'@SUM(A1)\n'-5,'\tx,-5\n"

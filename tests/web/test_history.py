@@ -144,9 +144,9 @@ async def test_arrow(http: httpx.AsyncClient) -> None:
     answer = await http.get("/api/history", params=parameters)
     assert answer.headers["content-type"] == "application/vnd.apache.arrow.stream"
     table = pa.ipc.open_stream(answer.content).read_all()
-    assert table.column_names == ["thing", "property", "time", "value"]
+    assert table.column_names == ["thing", "property", "time", "number", "text", "kind"]
     assert table.num_rows == ROWS
-    assert table.schema.field("value").type == pa.float64()
+    assert table.schema.field("number").type == pa.float64()
     assert table.schema.field("time").type == pa.timestamp("ns", tz="UTC")
     accepted = await http.get(
         "/api/history",
@@ -159,11 +159,10 @@ async def test_arrow(http: httpx.AsyncClient) -> None:
 async def test_arrow_of_series_of_several_kinds(http: httpx.AsyncClient) -> None:
     answer = await http.get("/api/history", params={"thing": "h-pump", "format": "arrow", "limit": 2})
     table = pa.ipc.open_stream(answer.content).read_all()
-    rows = {(row["property"], row["value"]) for row in table.to_pylist()}
-    assert ("running", "false") in rows
-    assert ("pressure", "0.5") in rows
-    assert ("fault", '"low, oil \\"7\\""') in rows
-    assert table.schema.field("value").metadata == {b"allthings": b"json"}
+    rows = {(row["property"], row["number"], row["text"], row["kind"]) for row in table.to_pylist()}
+    assert ("running", 0.0, None, "boolean") in rows
+    assert ("pressure", 0.5, None, "number") in rows
+    assert ("fault", None, 'low, oil "7"', "string") in rows
     assert answer.links["next"]["url"].startswith("/api/history?")
     following = await http.get(answer.links["next"]["url"])
     assert pa.ipc.open_stream(following.content).read_all().num_rows == 4
@@ -174,11 +173,13 @@ async def test_csv(http: httpx.AsyncClient) -> None:
     assert answer.headers["content-type"].startswith("text/csv")
     rows = list(csv.reader(io.StringIO(answer.text)))
     assert rows == [
-        ["thing", "property", "time", "value"],
-        ["h-pump", "fault", "2026-03-02T00:00:00Z", 'low, oil "7"'],
+        ["thing", "property", "time", "value", "kind"],
+        ["h-pump", "fault", "2026-03-02T00:00:00Z", 'low, oil "7"', "string"],
     ]
+    beside = await http.get("/api/history", params={"thing": "h-pump", "format": "csv", "limit": 1})
+    assert rows[1] in list(csv.reader(io.StringIO(beside.text)))
     empty = await http.get("/api/history", params={"thing": "h-nobody", "property": "x", "format": "csv"})
-    assert list(csv.reader(io.StringIO(empty.text))) == [["thing", "property", "time", "value"]]
+    assert list(csv.reader(io.StringIO(empty.text))) == [["thing", "property", "time", "value", "kind"]]
 
 
 async def test_what_csv_says_may_be_uploaded_again(http: httpx.AsyncClient) -> None:
@@ -192,6 +193,10 @@ async def test_parquet(http: httpx.AsyncClient) -> None:
     assert answer.headers["content-type"] == "application/vnd.apache.parquet"
     table = pyarrow.parquet.read_table(io.BytesIO(answer.content))
     assert table.num_rows == ROWS
+    plot = await http.get(
+        "/api/history", params={"thing": "h-pump", "property": "pressure", "points": 10, "format": "parquet"}
+    )
+    assert pyarrow.parquet.read_table(io.BytesIO(plot.content)).schema.equals(table.schema)
 
 
 @pytest.mark.parametrize(

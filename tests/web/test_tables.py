@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv as python_csv
+import io
 import json
 import math
 from typing import Any
@@ -13,8 +15,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from allthings.historian.query import Series
+from allthings.readings.model import Model
+from allthings.readings.upload import parse_upload
 from allthings.things.times import TIME_NS_MAX, TIME_NS_MIN, format_time, parse_time
-from allthings.web import tables
+from allthings.things.types import Kind
+from allthings.web import points, tables
 
 TIME = pa.timestamp("ns", tz="UTC")
 
@@ -27,7 +32,7 @@ def table(times: list[int], values: list[Any], field: pa.Field | None = None) ->
 
 
 def answered(*series: Series) -> Any:
-    return json.loads(b"".join(tables.json_answer(series, {("t", "p"): "kPa"})))
+    return json.loads(b"".join(points.json_answer(series, {("t", "p"): "kPa"})))
 
 
 @hypothesis_settings(deadline=None)
@@ -98,35 +103,87 @@ def test_long_answers_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "CHUNK_ROWS", 3)
     rows = list(range(10))
     series = Series("t", "p", table(rows, [float(row) for row in rows]))
-    pieces = list(tables.json_answer([series], {}))
+    pieces = list(points.json_answer([series], {}))
     assert len(pieces) > 4
     assert [point[1] for point in json.loads(b"".join(pieces))["series"][0]["points"]] == rows
-    whole = tables.one_table([series], ["value"])
+    whole = tables.one_table([typed("t", [(float(row), None, Kind.NUMBER) for row in rows])], ["value"])
     assert b"".join(tables.csv_chunks(whole)).count(b"\n") == 11
     stream = pa.ipc.open_stream(b"".join(tables.arrow_chunks(whole)))
     assert [batch.num_rows for batch in stream] == [3, 3, 3, 1]
 
 
-def test_one_table_of_equal_types() -> None:
-    whole = tables.one_table(
-        [Series("a", "p", table([1], [1.0])), Series("b", "q", table([2, 3], [2.0, None]))], ["value"]
-    )
-    assert whole.column("thing").to_pylist() == ["a", "b", "b"]
-    assert whole.column("value").to_pylist() == [1.0, 2.0, None]
-    read = pa.ipc.open_stream(b"".join(tables.arrow_chunks(whole))).read_all()
-    assert read.column("property").to_pylist() == ["p", "q", "q"]
+Row = tuple[float | None, str | None, Kind]
 
 
-def test_one_table_of_several_types_is_json() -> None:
-    text = table([1], ["a"], pa.field("value", pa.string()))
-    empty = table([], [], pa.field("value", pa.bool_()))
-    whole = tables.one_table(
-        [Series("a", "p", table([1, 2], [1.0, None])), Series("b", "p", text), Series("c", "p", empty)], ["value"]
+def typed(thing: str, rows: list[Row]) -> Series:
+    """A series of a typed answer, a second apart."""
+    numbers, texts, kinds = zip(*rows, strict=True) if rows else ((), (), ())
+    columns = {
+        "time": pa.array([row * 10**9 for row in range(len(rows))], TIME),
+        "number": pa.array(numbers, pa.float64()),
+        "text": pa.array(texts, pa.string()),
+        "kind": pa.array(map(int, kinds), pa.uint8()),
+    }
+    return Series(thing, "p", pa.table(columns))
+
+
+VALUES = st.one_of(
+    st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.none(), st.just(Kind.NUMBER)),
+    st.integers(2**53, 2**90).map(lambda n: (float(n), str(n), Kind.NUMBER)),
+    st.tuples(st.sampled_from([0.0, 1.0]), st.none(), st.just(Kind.BOOLEAN)),
+    st.tuples(st.none(), st.text(), st.just(Kind.STRING)),
+    st.tuples(st.none(), st.sampled_from(["5", "true", "null", "", " x ", "=1", "-2", '"'])).map(
+        lambda pair: (pair[0], pair[1], Kind.STRING)
+    ),
+    st.tuples(st.none(), st.sampled_from(["null", "[1,2]", '{"a":"\\n"}']), st.just(Kind.JSON)),
+)
+
+
+@hypothesis_settings(deadline=None)
+@given(st.lists(VALUES, max_size=20))
+def test_a_table_says_every_value_and_is_read_back_as_it_was(rows: list[Row]) -> None:
+    whole = tables.one_table([typed("a", rows), typed("b", [])], ["value"])
+    assert whole.schema.equals(tables.one_table([], ["value"]).schema)
+    expected = [(number, text, int(kind)) for number, text, kind in rows]
+    arrow = b"".join(tables.arrow_chunks(whole))
+    csv = b"".join(tables.csv_chunks(whole))
+    cells = [row["value"] for row in python_csv.DictReader(io.StringIO(csv.decode(), newline=""))]
+    texts = [(cell, text) for cell, (_, text, kind) in zip(cells, rows, strict=True) if kind == Kind.STRING]
+    assert [cell for cell, _ in texts] == [text for _, text in texts]
+    for data, media_type in ((arrow, "application/vnd.apache.arrow.stream"), (csv, "text/csv")):
+        read = parse_upload(data, media_type, 0, Model())
+        assert not read.refused
+        columns = [read.readings.column(name).to_pylist() for name in ("number", "text", "kind")]
+        assert list(zip(*columns, strict=True)) == expected
+
+
+def test_formulas_are_neutralised_on_demand() -> None:
+    rows: list[Row] = [
+        (None, "=1+1", Kind.STRING),
+        (None, " @x", Kind.STRING),
+        (None, "\tx", Kind.STRING),
+        (None, "a=1", Kind.STRING),
+        (-5.0, None, Kind.NUMBER),
+    ]
+    csv = b"".join(tables.csv_chunks(tables.one_table([typed("-t", rows)], ["value"]), spreadsheet_safe=True))
+    found = list(python_csv.DictReader(io.StringIO(csv.decode(), newline="")))
+    assert [row["value"] for row in found] == ["'=1+1", "' @x", "'\tx", "a=1", "-5"]
+    assert {row["thing"] for row in found} == {"'-t"}
+
+
+def test_values_of_buckets_have_columns_of_their_own() -> None:
+    time = pa.array([0], TIME)
+    columns = {"time": time, "count": pa.array([3]), "first": pa.array([None], pa.float64())}
+    columns |= {"first_text": pa.array(["eco"]), "first_kind": pa.array([2], pa.uint8()), "avg": pa.array([1.5])}
+    whole = tables.one_table([Series("t", "p", pa.table(columns))], ["count", "first", "avg"])
+    assert whole.to_pylist()[0]["first_kind"] == "string"
+    assert b"".join(tables.csv_chunks(whole)) == (
+        b"thing,property,time,count,first,avg\nt,p,1970-01-01T00:00:00Z,3,eco,1.5\n"
     )
-    assert whole.column("value").to_pylist() == ["1", None, '"a"']
 
 
 def test_nothing_is_an_empty_table() -> None:
     whole = tables.one_table([], ["avg"])
     assert whole.column_names == ["thing", "property", "time", "avg"]
     assert pa.ipc.open_stream(b"".join(tables.arrow_chunks(whole))).read_all().num_rows == 0
+    assert b"".join(tables.csv_chunks(whole)) == b"thing,property,time,avg\n"

@@ -79,7 +79,10 @@ def main() -> None:
     try:
         create()()
     except AllthingsError as error:
-        sys.stderr.write(f"error: {error.detail}\n")
+        from allthings.cli.output import remark
+
+        # What is quoted in it may come from a device.
+        remark(f"error: {error.detail}")
         sys.exit(1)
     except BrokenPipeError:
         # Whoever read our output has gone (`allthings history … | head`): no reason to complain.

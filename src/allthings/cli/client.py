@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from allthings.cli.errors import ProblemError, UnreachableError
 
@@ -47,7 +48,7 @@ class Client:
 
     def get(self, path: str, params: Params | None = None) -> Any:
         """The decoded JSON of a GET."""
-        return self.request("GET", path, params=params).json()
+        return decoded(self.request("GET", path, params=params))
 
     def pages(self, path: str, member: str, params: Params, limit: int) -> tuple[list[dict[str, Any]], Any]:
         """Up to `limit` of what a list has in `member`, page by page; and the last page."""
@@ -72,9 +73,10 @@ class Client:
     ) -> httpx.Response:
         """Any request; the answer is a success."""
         given = {name: value for name, value in (params or {}).items() if value is not None}
-        more = {"json": json} if json is not None else {"content": content}
+        if json is not None:
+            content, headers = msgspec.json.encode(json), {"Content-Type": "application/json", **(headers or {})}
         with self._translated():
-            response = self._http.request(method, path, params=given, headers=headers, **more)
+            response = self._http.request(method, path, params=given, headers=headers, content=content)
             _check(response)
         return response
 
@@ -108,12 +110,22 @@ class Client:
             raise UnreachableError(f"{self.url} cannot be used: {error}") from error
 
 
+def decoded(response: httpx.Response, kind: Any = Any) -> Any:
+    """The JSON of an answer, integers of any length as they are; of a type, for msgspec. Raises UnreachableError."""
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        path = response.request.url.path
+        raise UnreachableError(f"what answers at {path} is no platform of this kind: {error}") from None
+
+
 def _check(response: httpx.Response) -> None:
     if not response.is_error:
         return
     kind, detail = "", ""
     if "json" in response.headers.get("content-type", ""):
-        problem = response.json()
+        problem = decoded(response)
+        problem = problem if isinstance(problem, dict) else {}
         kind = str(problem.get("type", ""))
         detail = str(problem.get("detail") or problem.get("title") or "")
     detail = detail or f"HTTP {response.status_code} from {response.request.url.path}"

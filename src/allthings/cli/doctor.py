@@ -91,22 +91,22 @@ def _report(settings: list[dict[str, Any]], versions: dict[str, str], findings: 
     from rich.table import Table
     from rich.text import Text
 
-    from allthings.cli.output import terminal
+    from allthings.cli.output import cell, terminal
 
     console = terminal()
     if settings:
         table = Table("setting", "value", "from", box=None, header_style="bold", pad_edge=False)
         for setting in settings:
             value = setting["value"]
-            table.add_row(setting["name"], Text(str(value) if value != "" else "-"), Text(setting["from"], style="dim"))
+            table.add_row(setting["name"], cell(str(value) if value != "" else "-"), cell(setting["from"], style="dim"))
         console.print(table, "")
         console.print(Text(", ".join(f"{name} {number}" for name, number in versions.items()), style="dim"), "")
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         style, mark = _MARKS[finding.state]
-        detail = Text(finding.detail)
+        detail = cell(finding.detail)
         if finding.advice:
-            detail.append(f"\n→ {finding.advice}", style="bold")
+            detail.append("\n").append_text(cell(f"→ {finding.advice}", style="bold"))
         table.add_row(Text(mark, style=style), finding.check, detail)
     console.print(table, "")
     console.print(_verdict(findings))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from allthings.cli.options import DEFAULT_URL, From, Json, To, Token, Url, moment
+from allthings.cli.options import DEFAULT_URL, From, Json, SpreadsheetSafe, To, Token, Url, moment
 
 if TYPE_CHECKING:
     from allthings.cli.client import Client
+    from allthings.cli.pages import Answer
 
 #: What a terminal gets unless it asks for more.
 TABLE_ROWS = 1000
@@ -51,17 +52,21 @@ def history(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)
     ] = None,
+    spreadsheet_safe: SpreadsheetSafe = False,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
     """Show or save the history of a thing.
 
+    CSV has thing, property, time, value and kind; Arrow and Parquet number and text in place of value, as SQL has.
+
     Example: allthings history room-1 co2 --from 7d --every 1h --aggregate avg --aggregate max
     """
     from allthings.cli.client import Client
+    from allthings.cli.files import open_sink
     from allthings.cli.output import remark
-    from allthings.cli.pages import arrow_pages, collect, open_sink, save
+    from allthings.cli.pages import arrow_pages, collect, save
 
     params: dict[str, Any] = {
         "thing": [thing],
@@ -84,25 +89,21 @@ def history(
         elif chosen is Format.JSON:
             _write_json(collect(client, params, limit), output)
         else:
-            sink = open_sink(output, binary=chosen is not Format.CSV)
-            rows = save(arrow_pages(client, params, limit), chosen, sink)
-            sink.flush()
+            with open_sink(output, binary=chosen is not Format.CSV) as sink:
+                rows = save(arrow_pages(client, params, limit), chosen, sink, spreadsheet_safe=spreadsheet_safe)
             if output:
-                sink.close()
                 remark(f"{rows} rows in {output}")
 
 
-def _write_json(found: dict[str, Any], output: Path | None) -> None:
-    import orjson
-
-    from allthings.cli.output import write_json
-    from allthings.cli.pages import open_sink
+def _write_json(found: Answer, output: Path | None) -> None:
+    from allthings.cli.files import open_sink
+    from allthings.cli.output import encode_json, write_json
 
     if output is None:
         write_json(found)
         return
     with open_sink(output, binary=False) as sink:
-        sink.write(orjson.dumps(found))
+        sink.write(encode_json(found))
 
 
 def _why_empty(client: Client, thing: str, properties: list[str]) -> str:
@@ -116,7 +117,7 @@ def _why_empty(client: Client, thing: str, properties: list[str]) -> str:
     return "no readings in this time"
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(found: Answer) -> None:
     from allthings.cli.output import remark, write_line, write_table
     from allthings.things.units import unit_symbol
 

@@ -25,6 +25,13 @@ Token: TypeAlias = Annotated[
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Machine output: JSON on standard output.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+SpreadsheetSafe: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--spreadsheet-safe",
+        help="In CSV, an apostrophe before texts that a spreadsheet would run as formulas; not exact any more.",
+    ),
+]
 From: TypeAlias = Annotated[
     str,
     typer.Option("--from", metavar="TIME", help="Start: RFC 3339, or an age such as 90s, 30m, 24h, 7d, 1y."),

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
-
-from allthings.cli.errors import InputFileError
+from typing import IO, TYPE_CHECKING, Any, Final, TypedDict
 
 if TYPE_CHECKING:
+    import msgspec
     import pyarrow as pa
 
     from allthings.cli.client import Client
@@ -22,9 +20,26 @@ _NEXT: Final = re.compile(r'<[^>]*[?&]next=([^&>]+)[^>]*>; rel="next"')
 Params = dict[str, Any]
 
 
-def collect(client: Client, params: Params, limit: int) -> dict[str, Any]:
+class Series(TypedDict):
+    """One series of an answer. Points are not read, so that no digit is lost: the time, then the values, as JSON."""
+
+    thing: str
+    property: str
+    unit: str
+    columns: list[str]
+    points: list[list[msgspec.Raw]]
+
+
+class Answer(TypedDict):
+    """A page of the history."""
+
+    series: list[Series]
+    next: str | None
+
+
+def collect(client: Client, params: Params, limit: int) -> Answer:
     """The answer in JSON, all pages up to `limit` rows of each series (0: all), each series in one piece."""
-    series: dict[tuple[str, str], dict[str, Any]] = {}
+    series: dict[tuple[str, str], Series] = {}
     after: str | None = None
     for answer in json_pages(client, params, min(limit or JSON_PAGE_ROWS, JSON_PAGE_ROWS)):
         for part in answer["series"]:
@@ -39,15 +54,30 @@ def collect(client: Client, params: Params, limit: int) -> dict[str, Any]:
     return {"series": list(series.values()), "next": after}
 
 
-def json_pages(client: Client, params: Params, rows: int = JSON_PAGE_ROWS) -> Iterator[dict[str, Any]]:
+def json_pages(client: Client, params: Params, rows: int = JSON_PAGE_ROWS) -> Iterator[Answer]:
     """Answers in JSON, one page after another. `rows`: of each series in one page."""
+    import msgspec
+
+    from allthings.cli.client import decoded
+
     after: str | None = None
     while True:
-        answer = client.get("/api/history", {**params, "limit": rows, "next": after})
-        yield answer
-        after = answer["next"]
+        response = client.request("GET", "/api/history", params={**params, "limit": rows, "next": after})
+        answer: dict[str, msgspec.Raw] = decoded(response, dict[str, msgspec.Raw])
+        parts = msgspec.json.decode(answer["series"], type=list[dict[str, msgspec.Raw]])
+        after = msgspec.json.decode(answer["next"])
+        yield {"series": list(map(_series, parts)), "next": after}
         if not after:
             return
+
+
+def _series(part: dict[str, msgspec.Raw]) -> Series:
+    import msgspec
+
+    read = msgspec.json.decode
+    points = read(part["points"], type=list[list[msgspec.Raw]])
+    thing, name, unit = (read(part[member]) for member in ("thing", "property", "unit"))
+    return {"thing": thing, "property": name, "unit": unit, "columns": read(part["columns"]), "points": points}
 
 
 def arrow_pages(client: Client, params: Params, limit: int) -> Iterator[pa.Table]:
@@ -70,28 +100,19 @@ def arrow_pages(client: Client, params: Params, limit: int) -> Iterator[pa.Table
         after = unquote(found[1])
 
 
-def save(tables: Iterator[pa.Table], form: str, sink: IO[bytes]) -> int:
+def save(tables: Iterator[pa.Table], form: str, sink: IO[bytes], *, spreadsheet_safe: bool = False) -> int:
     """Write tables one after another as `csv`, `arrow` (a stream) or `parquet`; the number of rows.
 
-    Raises InputFileError when a later table has other types than the first: a file has one type a column.
+    All of them have the same columns, whatever is in them.
     """
-    import pyarrow as pa
-
     rows = 0
     writer: Any = None
     try:
         for table in tables:
-            if not table.num_rows and writer is not None:
-                continue
+            plain = _plain(table)
             if writer is None:
-                schema = _plain(table.schema)
-                writer = _writer(form, schema, sink)
-            try:
-                writer.write_table(table.cast(schema))
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise InputFileError(
-                    f"values of several types do not fit one file ({error}); save fewer properties at once"
-                ) from error
+                writer = _writer(form, plain.schema, sink, spreadsheet_safe)
+            writer.write_table(plain)
             rows += table.num_rows
     finally:
         if writer is not None:
@@ -99,15 +120,15 @@ def save(tables: Iterator[pa.Table], form: str, sink: IO[bytes]) -> int:
     return rows
 
 
-def _plain(schema: pa.Schema) -> pa.Schema:
+def _plain(table: pa.Table) -> pa.Table:
     """Names as plain strings: pages number them differently."""
     import pyarrow as pa
 
-    fields = [field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in schema]
-    return pa.schema(fields)
+    fields = [field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(fields))
 
 
-def _writer(form: str, schema: pa.Schema, sink: IO[bytes]) -> Any:
+def _writer(form: str, schema: pa.Schema, sink: IO[bytes], spreadsheet_safe: bool) -> Any:
     import pyarrow as pa
 
     if form == "parquet":
@@ -116,44 +137,25 @@ def _writer(form: str, schema: pa.Schema, sink: IO[bytes]) -> Any:
         return parquet.ParquetWriter(sink, schema, compression="zstd")
     if form == "arrow":
         return pa.ipc.new_stream(sink, schema)
-    return _CsvWriter(schema, sink)
+    return _CsvWriter(sink, spreadsheet_safe)
 
 
 class _CsvWriter:
-    """CSV with times in RFC 3339."""
+    """CSV as the platform writes it, over several tables. A terminal gets what would act there made visible."""
 
-    def __init__(self, schema: pa.Schema, sink: IO[bytes]) -> None:
+    def __init__(self, sink: IO[bytes], spreadsheet_safe: bool) -> None:
         self._sink = sink
-        sink.write((",".join(schema.names) + "\r\n").encode())
+        self._spreadsheet_safe = spreadsheet_safe
+        self._header = True
 
     def write_table(self, table: pa.Table) -> None:
-        from pyarrow import csv
+        from allthings.things.display import visible_lines
+        from allthings.web.tables import csv_chunks
 
-        place = table.schema.get_field_index("time")
-        table = table.set_column(place, "time", _rfc3339(table.column(place)))
-        csv.write_csv(table, self._sink, csv.WriteOptions(include_header=False, quoting_style="needed"))
+        on_terminal = self._sink.isatty()
+        for data in csv_chunks(table, header=self._header, spreadsheet_safe=self._spreadsheet_safe):
+            self._sink.write(visible_lines(data.decode()).encode() if on_terminal else data)
+        self._header = False
 
     def close(self) -> None:
         """The sink belongs to who gave it."""
-
-
-def _rfc3339(times: pa.ChunkedArray) -> pa.ChunkedArray:
-    import pyarrow as pa
-
-    from allthings.things.times import format_time
-
-    return pa.chunked_array([pa.array([format_time(ns) for ns in times.cast(pa.int64()).to_pylist()], pa.string())])
-
-
-def open_sink(output: Path | None, binary: bool) -> IO[bytes]:
-    """The file, or standard output. Raises InputFileError for bytes onto a terminal, or a file that cannot be made."""
-    import sys
-
-    if output is None:
-        if binary and sys.stdout.isatty():
-            raise InputFileError("this format is not for a terminal: name a file with -o")
-        return sys.stdout.buffer
-    try:
-        return output.open("wb")
-    except OSError as error:
-        raise InputFileError(f"{output} cannot be written: {error.strerror}") from error

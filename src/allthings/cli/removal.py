@@ -11,9 +11,10 @@ def remove(names: Sequence[str], root: str, *, yes: bool, as_json: bool, url: st
     """Remove what has these names below the path `root`, and say so."""
     from allthings.cli.client import Client, thing_path
     from allthings.cli.output import write_json, write_line
+    from allthings.things.display import visible
 
     if not yes:
-        typer.confirm(f"Remove {', '.join(names)}?", abort=True, err=True)
+        typer.confirm(visible(f"Remove {', '.join(names)}?"), abort=True, err=True)
     with Client(url, token) as client:
         for name in names:
             client.request("DELETE", thing_path(name, root=root))

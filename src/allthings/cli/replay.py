@@ -127,7 +127,7 @@ def _messages(
     recorded: Recorded, factor: float, interval_s: float, keep_time: bool, loop: bool
 ) -> Iterator[tuple[bytes, float]]:
     """Payloads, each with the seconds to wait before the next."""
-    import orjson
+    import msgspec
 
     from allthings.things.times import NS_PER_S, format_time
 
@@ -141,7 +141,7 @@ def _messages(
                     step_s = (times[index + 1] - times[index]) / NS_PER_S if index + 1 < len(times) else 0.0
                 pause_s = min(max(step_s / factor, 0.0), _PAUSE_S_MAX)
             payload: dict[str, Any] = {"@time": format_time(times[index])} if keep_time and times is not None else {}
-            yield orjson.dumps({**payload, **row}), pause_s
+            yield msgspec.json.encode({**payload, **row}), pause_s
         if not loop:
             return
 

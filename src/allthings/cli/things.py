@@ -83,7 +83,8 @@ def show_thing(thing: Thing, as_json: Json = False, url: Url = DEFAULT_URL, toke
             return
         values = client.get("/api/current", {"thing": thing})["values"]
     current = {value["property"]: value for value in values}
-    write_line(f"{td.get('title', '')}\n{td['id']}")
+    write_line(td.get("title", ""))
+    write_line(td["id"])
     if td.get("description"):
         write_line(td["description"])
     write_line("")
@@ -140,16 +141,16 @@ def _description(file: str) -> dict[str, Any]:
     import sys
     from pathlib import Path
 
-    import orjson
+    import msgspec
 
     from allthings.cli.errors import InputFileError
 
     name = "standard input" if file == "-" else file
     try:
-        td = orjson.loads(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+        td = msgspec.json.decode(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
     except OSError as error:
         raise InputFileError(f"{name} cannot be read: {error.strerror}") from error
-    except orjson.JSONDecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputFileError(f"{name} is no JSON: {error}") from error
     if not isinstance(td, dict):
         raise InputFileError(f"{name} holds no Thing Description: a JSON object is needed")

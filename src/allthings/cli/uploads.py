@@ -62,13 +62,14 @@ def tables(path: Path, thing: str, time_column: str) -> Iterator[Upload]:
     """Any form as Arrow: columns thing, property, time and value; or of one thing, a column for each property."""
     table = read_table(path)
     if not thing:
-        missing = [name for name in ("thing", "property", "value") if name not in table.column_names]
+        value = ("number", "text", "kind") if "number" in table.column_names else ("value", "kind")
+        missing = [name for name in ("thing", "property", value[0]) if name not in table.column_names]
         if missing:
             raise InputFileError(
                 f"{path} has no column {missing[0]!r}: thing, property, time and value are needed; for a file with a "
                 "column for each property name the thing with --thing"
             )
-        table = table.select([name for name in ("thing", "property", "time", "value") if name in table.column_names])
+        table = table.select([name for name in ("thing", "property", "time", *value) if name in table.column_names])
         for start in range(0, table.num_rows, ROWS_MAX):
             yield Upload(_encoded(table.slice(start, ROWS_MAX)), ARROW, start)
         return

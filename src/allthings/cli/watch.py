@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from allthings.cli.options import DEFAULT_URL, Json, Token, Url
 
 if TYPE_CHECKING:
+    import msgspec
     from rich.table import Table
 
     from allthings.cli.client import Client
+
+    #: The members of a value, not read: so no digit is lost.
+    Value = dict[str, msgspec.Raw]
 
 #: The feed says something every 15 s even when there is nothing to say.
 _SILENCE_S = 45.0
@@ -52,16 +56,17 @@ def watch(
             raise typer.Exit(0) from None
 
 
-def _values(client: Client, things: list[str], properties: list[str], count: int) -> Iterator[dict[str, Any]]:
+def _values(client: Client, things: list[str], properties: list[str], count: int) -> Iterator[Value]:
     """Values from the feed, which is taken up again where it broke off."""
     import time
 
-    import orjson
+    import msgspec
 
     from allthings.cli.errors import UnreachableError
     from allthings.cli.live import events, lines
     from allthings.cli.output import remark
 
+    data = msgspec.json.Decoder(dict[str, list[dict[str, msgspec.Raw]]])
     last_id, seen, reached = "", 0, False
     while True:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
@@ -75,7 +80,7 @@ def _values(client: Client, things: list[str], properties: list[str], count: int
                         remark("some values were passed over; the history has them")
                     if event.name != "values":
                         continue
-                    for value in orjson.loads(event.data)["values"]:
+                    for value in data.decode(event.data)["values"]:
                         yield value
                         seen += 1
                         if count and seen >= count:
@@ -87,51 +92,58 @@ def _values(client: Client, things: list[str], properties: list[str], count: int
         time.sleep(_RECONNECT_S)
 
 
-def _lines(values: Iterator[dict[str, Any]]) -> None:
-    import orjson
-
-    from allthings.cli.output import write_line
+def _lines(values: Iterator[Value]) -> None:
+    from allthings.cli.output import write_json
 
     for value in values:
-        write_line(orjson.dumps(value).decode())
+        write_json(value, indent=-1)
 
 
-def _table(client: Client, values: Iterator[dict[str, Any]], things: list[str], properties: list[str]) -> None:
+def _table(client: Client, values: Iterator[Value], things: list[str], properties: list[str]) -> None:
     """A table that shows the newest value of each series, begun with what is known already."""
     import sys
 
+    import msgspec
     from rich.live import Live
 
+    from allthings.cli.client import decoded
     from allthings.cli.output import remark, write_line
 
     params = {"thing": things or None, "property": properties or None}
-    newest = {(value["thing"], value["property"]): value for value in client.get("/api/current", params)["values"]}
+    known = decoded(
+        client.request("GET", "/api/current", params=params), dict[Literal["values"], list[dict[str, msgspec.Raw]]]
+    )
+    newest = {_series(value): value for value in known["values"]}
     silent = [thing for thing in things if thing not in {name for name, _ in newest}]
     if silent:
         remark(f"no value of {', '.join(silent)} yet; waiting for the first")
     with Live(get_renderable=lambda: _render(newest), refresh_per_second=8, vertical_overflow="crop"):
         for value in values:
-            newest[value["thing"], value["property"]] = value
+            newest[_series(value)] = value
     # Where there is no terminal, Live writes the last state without the end of its line.
     if not sys.stdout.isatty():
         write_line("")
 
 
-def _render(newest: dict[tuple[str, str], dict[str, Any]]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
+def _series(value: Value) -> tuple[str, str]:
     from allthings.cli.output import show
+
+    return show(value["thing"]), show(value["property"])
+
+
+def _render(newest: dict[tuple[str, str], Value]) -> Table:
+    from rich.table import Table
+
+    from allthings.cli.output import cell, show
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("thing", "property", "value", "time", "quality"):
         table.add_column(column, justify="right" if column == "value" else "left")
     for key in sorted(newest)[:_ROWS_MAX]:
         value = newest[key]
-        quality = value["quality"]
-        style = "" if quality == "good" else "yellow"
-        cells = (*key, show(value["value"]), value["time"], quality)
-        table.add_row(*(Text(cell, style=style) for cell in cells))
+        style = "" if show(value["quality"]) == "good" else "yellow"
+        shown = (*key, *(value[member] for member in ("value", "time", "quality")))
+        table.add_row(*(cell(one, style=style) for one in shown))
     if len(newest) > _ROWS_MAX:
         table.caption = f"{len(newest) - _ROWS_MAX} more series; name things to see them"
     return table

@@ -17,7 +17,7 @@ from allthings.historian.errors import QueryLimitError
 from allthings.historian.query import HistoryQuery, Series, make_token
 from allthings.historian.stretches import joined
 from allthings.historian.unrolled import Unrolled
-from allthings.historian.values import value_column
+from allthings.historian.values import TYPES, columns_of, typed_names
 from allthings.things.times import TIME_NS_MIN
 
 Key = tuple[str, str]
@@ -247,24 +247,31 @@ def _answered(table: pa.Table | None, query: HistoryQuery) -> pa.Table:
     time = pa.field("time", pa.timestamp("ns", tz="UTC"))
     names = query.aggregates or ("value",)
     if table is None:
-        types = {name: pa.int64() if name == "count" else pa.float64() for name in names}
-        return pa.schema([time, *(pa.field(name, each) for name, each in types.items())]).empty_table()
+        return pa.schema([time, *_empty_fields(names, query.typed)]).empty_table()
     fields, columns = [time], [_as(time.type, _one(table, "time"))]
     for name in dict.fromkeys(names):
-        field, column = _answered_column(table, name)
-        fields.append(field)
-        columns.append(column)
+        for field, column in _answered_columns(table, name, query.typed):
+            fields.append(field)
+            columns.append(column)
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
-def _answered_column(table: pa.Table, name: str) -> tuple[pa.Field, pa.Array]:
+def _empty_fields(names: tuple[str, ...], typed: bool) -> Iterator[pa.Field]:
+    for name in dict.fromkeys(names):
+        if typed and (name in _VALUES or name == "value"):
+            yield from map(pa.field, typed_names(name), TYPES)
+        else:
+            yield pa.field(name, pa.int64() if name == "count" else pa.float64())
+
+
+def _answered_columns(table: pa.Table, name: str, typed: bool) -> list[tuple[pa.Field, pa.Array]]:
     if name == "value":
-        return value_column(name, _one(table, "number"), _one(table, "text"), _one(table, "kind"))
+        value = (_one(table, "number"), _one(table, "text"), _one(table, "kind"))
+        return columns_of(name, *value, typed=typed)
     if name in _VALUES:
-        return value_column(name, *_one(table, name).flatten())
-    if name == "count":
-        return pa.field(name, pa.int64()), _as(pa.int64(), _one(table, name))
-    return pa.field(name, pa.float64()), _as(pa.float64(), _one(table, name))
+        return columns_of(name, *_one(table, name).flatten(), typed=typed)
+    type_ = pa.int64() if name == "count" else pa.float64()
+    return [(pa.field(name, type_), _as(type_, _one(table, name)))]
 
 
 def _as(kind: pa.DataType, column: pa.Array) -> pa.Array:

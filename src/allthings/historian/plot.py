@@ -10,6 +10,7 @@ where in it they lie is not kept; it is less than a pixel.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -21,10 +22,13 @@ from allthings.historian.asking import Asking, Key, in_order, split
 from allthings.historian.buckets import Dirty, Level
 from allthings.historian.engine import Handles
 from allthings.historian.query import HistoryQuery, Series
-from allthings.historian.values import value_column
+from allthings.historian.values import columns_of
+from allthings.things.types import Kind
 
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
+#: Numbers, texts and kinds.
+Value = tuple[pa.Array, pa.Array, pa.Array]
 
 _TIME: Final = pa.timestamp("ns", tz="UTC")
 
@@ -50,8 +54,11 @@ class Plotting:
         found: dict[Key, pa.Table] = {}
         for level, group in groups.items():
             table = self._readings(query, group) if level is None else self._rolled_up(query, group, level, dirty)
-            found.update((key, _chosen(rows, points, rolled_up=level is not None)) for key, rows in split(table))
-        empty = pa.schema([("time", _TIME), ("value", pa.float64())]).empty_table()
+            found.update(
+                (key, _chosen(rows, points, rolled_up=level is not None, typed=query.typed))
+                for key, rows in split(table)
+            )
+        empty = _table(np.zeros(0, np.int64), _numbers(np.zeros(0)), typed=query.typed)
         return [Series(*key, found.get(key, empty)) for key in keys]
 
     def _sizes(self, query: HistoryQuery, keys: list[Key], dirty: Dirty | None) -> dict[Key, tuple[int, int]]:
@@ -94,23 +101,22 @@ def _source(readings: int, length_ns: int) -> Level | None:
     return buckets.DAYS
 
 
-def _chosen(table: pa.Table, points: int, *, rolled_up: bool) -> pa.Table:
+def _chosen(table: pa.Table, points: int, *, rolled_up: bool, typed: bool) -> pa.Table:
     table = table.combine_chunks()
     if not rolled_up:
-        value = [_array(table, name) for name in ("number", "text", "kind")]
-        field, column = value_column("value", *value)
+        value = tuple(_array(table, name) for name in ("number", "text", "kind"))
         times = _array(table, "time").view(pa.int64()).to_numpy()
         rows = largest_triangles(times, _floats(value[0]), points)
-        return _table(times[rows], field, column.take(pa.array(rows)))
+        return _table(times[rows], _taken(value, rows), typed=typed)
     first, last = _array(table, "first").flatten(), _array(table, "last").flatten()
     if _array(table, "least").null_count == len(table):
         # Nothing to draw: strings, JSON. One value of each bucket, evenly.
         rows = np.unique(np.linspace(0, table.num_rows - 1, min(points, table.num_rows)).astype(np.int64))
-        field, column = value_column("value", *(part.take(pa.array(rows)) for part in last))
-        return _table(_array(table, "until").view(pa.int64()).to_numpy()[rows], field, column)
+        times = _array(table, "until").view(pa.int64()).to_numpy()
+        return _table(times[rows], _taken(last, rows), typed=typed)
     times, values = _expanded(table, _floats(first[0]), _floats(last[0]))
     rows = largest_triangles(times, values, points)
-    return _table(times[rows], pa.field("value", pa.float64()), pa.array(values[rows]))
+    return _table(times[rows], _numbers(values[rows]), typed=typed)
 
 
 def _expanded(table: pa.Table, first: Floats, last: Floats) -> tuple[Times, Floats]:
@@ -149,10 +155,20 @@ def largest_triangles(times: Times, values: Floats, points: int) -> npt.NDArray[
     return chosen
 
 
-def _table(times: Times, field: pa.Field, values: pa.Array) -> pa.Table:
+def _table(times: Times, value: Value, *, typed: bool) -> pa.Table:
+    fields, columns = zip(*columns_of("value", *value, typed=typed), strict=True)
     return pa.Table.from_arrays(
-        [pa.array(times).cast(_TIME), values], schema=pa.schema([pa.field("time", _TIME), field])
+        [pa.array(times).cast(_TIME), *columns], schema=pa.schema([pa.field("time", _TIME), *fields])
     )
+
+
+def _taken(value: Iterable[pa.Array], rows: npt.NDArray[np.int64]) -> Value:
+    number, text, kind = (part.take(pa.array(rows)) for part in value)
+    return number, text, kind
+
+
+def _numbers(values: Floats) -> Value:
+    return pa.array(values), pa.nulls(len(values), pa.string()), pa.array(np.full(len(values), Kind.NUMBER, np.uint8))
 
 
 def _array(table: pa.Table, name: str) -> Any:

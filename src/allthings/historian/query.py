@@ -30,7 +30,8 @@ class HistoryQuery:
       `every_ns` is None;
     - `points`: about so many points of each series, chosen so that a plot keeps its shape.
 
-    At most `limit` rows of each series are answered; `after` is the `next` of the answer before.
+    At most `limit` rows of each series are answered; `after` is the `next` of the answer before. `typed` asks for the
+    same columns whatever kinds of values there are, see Series.
     """
 
     series: tuple[tuple[str, str | None], ...]
@@ -42,6 +43,7 @@ class HistoryQuery:
     limit: int = settings.ROWS_PER_SERIES_DEFAULT
     after: str | None = None
     descending: bool = False
+    typed: bool = False
 
     def check(self) -> None:
         """Raises QueryRefusedError or QueryLimitError when this cannot be asked."""
@@ -82,8 +84,9 @@ class Series:
 
     `table` has the columns `time` (timestamp[ns, UTC]) and `value`, or `time` and one column per aggregate. A value
     column (`value`, `first`, `last`) is float64, bool or string; when the series holds JSON, or values of several
-    kinds, it is a string of JSON text and the field's metadata says `allthings: json`. `next` is the same for all
-    series of an answer: None when there is no more.
+    kinds, it is a string of JSON text and the field's metadata says `allthings: json`. In a typed answer there are
+    three columns in its place, which `values.typed_names` names: float64, string, and uint8 (see `Kind`). `next` is the
+    same for all series of an answer: None when there is no more.
     """
 
     thing: str

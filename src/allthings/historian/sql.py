@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -52,11 +52,14 @@ class SqlLimits:
 
 @dataclass(frozen=True, slots=True)
 class SqlResult:
-    """Names and ClickHouse types of the columns, and the rows as JSON has them (times as RFC 3339 text)."""
+    """Names and ClickHouse types of the columns, and the rows as JSON has them (times as RFC 3339 text).
+
+    Values are not read: decimals and wide integers keep all their digits.
+    """
 
     columns: list[str]
     types: list[str]
-    rows: list[list[Any]]
+    rows: list[list[msgspec.Raw]]
 
 
 class _Column(msgspec.Struct):
@@ -66,7 +69,7 @@ class _Column(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     meta: list[_Column]
-    data: list[list[Any]]
+    data: list[list[msgspec.Raw]]
 
 
 def run(handles: Handles, text: str, limits: SqlLimits) -> SqlResult:

@@ -8,10 +8,30 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from allthings.readings.tokens import value_tokens
 from allthings.things.types import Kind
 
 #: The metadata of a field whose strings are JSON text.
 JSON_METADATA: Final = {b"allthings": b"json"}
+
+
+def columns_of(
+    name: str, number: pa.Array, text: pa.Array, kind: pa.Array, *, typed: bool
+) -> list[tuple[pa.Field, pa.Array]]:
+    """The columns of an answer that hold these values: one of whichever type fits them, or the three of `typed`."""
+    if not typed:
+        return [value_column(name, number, text, kind)]
+    columns = zip(typed_names(name), TYPES, (number, text, kind), strict=True)
+    return [(pa.field(each, type_), column.cast(type_)) for each, type_, column in columns]
+
+
+#: The types of typed columns.
+TYPES: Final = (pa.float64(), pa.string(), pa.uint8())
+
+
+def typed_names(name: str) -> tuple[str, str, str]:
+    """The columns of a value that may be of any kind, named as in SQL: number, text, kind (see `Kind`)."""
+    return ("number", "text", "kind") if name == "value" else (name, f"{name}_text", f"{name}_kind")
 
 
 def value_column(name: str, number: pa.Array, text: pa.Array, kind: pa.Array) -> tuple[pa.Field, pa.Array]:
@@ -24,26 +44,8 @@ def value_column(name: str, number: pa.Array, text: pa.Array, kind: pa.Array) ->
         return pa.field(name, pa.bool_()), number.cast(pa.bool_())
     if low == high == Kind.STRING:
         return pa.field(name, pa.string()), text
-    rows = zip(number.to_pylist(), text.to_pylist(), kind.to_pylist(), strict=True)
-    return pa.field(name, pa.string(), metadata=JSON_METADATA), pa.array([_json(*row) for row in rows], pa.string())
-
-
-def _json(number: float | None, text: str | None, kind: int) -> str:
-    if kind == Kind.BOOLEAN:
-        return "true" if number else "false"
-    if kind == Kind.STRING:
-        return msgspec.json.encode(text).decode()
-    # A number with text is an integer too long for a float; JSON is kept as it was.
-    return text if text is not None else msgspec.json.encode(number).decode()
-
-
-def python_value(number: float | None, text: str | None, kind: int) -> Any:
-    """The value as Python has it: float, int (for one too long for a float), bool, str, or what the JSON says."""
-    if kind == Kind.BOOLEAN:
-        return bool(number)
-    if kind == Kind.STRING:
-        return text
-    return number if text is None else msgspec.json.decode(text)
+    tokens = value_tokens(number, text, kind.to_numpy(zero_copy_only=False), quoted=True)
+    return pa.field(name, pa.string(), metadata=JSON_METADATA), tokens.fill_null("null")
 
 
 def json_values(table: pa.Table, name: str) -> list[Any]:

@@ -2,7 +2,8 @@
 
 Long form in all formats: `thing`, `property`, `time`, `value`. In JSON and NDJSON one object may also bring several
 values of a thing: `{"thing": …, "time": …, "values": {property: value, …}}`, or as devices send them,
-`{"thing": …, "@time": …, property: value, …}`. Arrow may have `number` and `text` in place of `value`.
+`{"thing": …, "@time": …, property: value, …}`. Arrow may have `number` and `text` in place of `value`; CSV and Arrow
+`kind` besides, as our own exports have it.
 
 A reading without a time gets the receive time, each row a nanosecond later than the one before. What cannot be used
 is refused row by row, with the row's number (from 1: the data row in CSV and Arrow, the line in NDJSON, the element

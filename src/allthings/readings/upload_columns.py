@@ -25,14 +25,14 @@ from allthings.readings.topics import bad_name, bad_thing
 from allthings.readings.upload_result import Errors, Upload
 from allthings.readings.upload_rows import check_rows
 from allthings.readings.upload_times import times_of
-from allthings.readings.upload_values import Mask, Values, from_column, from_pair, from_texts
+from allthings.readings.upload_values import Kinds, Mask, Values, from_column, from_pair, from_texts, kinds_of
 from allthings.readings.values import python_value
 from allthings.things.errors import BadInputError, LimitExceededError
 from allthings.things.names import valid_property_name, valid_thing_name
 from allthings.things.types import Kind, PropertyType
 from allthings.things.values import check_value
 
-_COLUMNS: Final = ("thing", "property", "time", "value")
+_COLUMNS: Final = ("thing", "property", "time", "value", "kind")
 #: By Kind; whole numbers count as integers.
 _CODES: Final = np.array([FLOAT, BOOL, STR, NESTED])
 #: Row errors of a CSV file that has lines of another length are numbered from the header on.
@@ -42,6 +42,8 @@ _DAMAGE: Final = (pa.ArrowException, ValueError, OSError, StopIteration, MemoryE
 
 def parse_csv(data: bytes, received_ns: int, model: Model) -> Upload:
     """A header with thing, property, value and perhaps time in any order; other columns are passed over.
+
+    With a column `kind`, as our exports have it, a text stays a text that looks like a number.
 
     Lines with more or fewer fields than the header are refused, the others are taken.
     """
@@ -77,11 +79,11 @@ def parse_csv(data: bytes, received_ns: int, model: Model) -> Upload:
     check_rows(table.num_rows, "rows")
     rows = np.delete(np.arange(table.num_rows + len(skipped)), skipped) + 1
     sheet = _Sheet(table, ("thing", "property", "value"), rows, errors)
-    return sheet.upload(lambda as_text: from_texts(sheet.column("value"), as_text), received_ns, model)
+    return sheet.upload(lambda as_text, said: from_texts(sheet.column("value"), as_text, said), received_ns, model)
 
 
 def parse_arrow(data: bytes, received_ns: int, model: Model) -> Upload:
-    """An IPC stream or file with thing, property, perhaps time, and value, or number and text.
+    """An IPC stream or file with thing, property, perhaps time, and value, or number, text and perhaps kind.
 
     Raises LimitExceededError for one that would be too large once decompressed.
     """
@@ -103,11 +105,11 @@ def parse_arrow(data: bytes, received_ns: int, model: Model) -> Upload:
     needed = ("thing", "property", "number" if paired else "value")
     sheet = _Sheet(table, needed, np.arange(table.num_rows) + 1, Errors())
 
-    def values(as_text: Mask | None) -> Values:
+    def values(as_text: Mask | None, said: Kinds | None) -> Values:
         if not paired:
             return from_column(sheet.column("value"))
         text = sheet.column("text") if "text" in names else pa.nulls(table.num_rows, pa.string())
-        return from_pair(sheet.column("number"), text)
+        return from_pair(sheet.column("number"), text, said)
 
     try:
         return sheet.upload(values, received_ns, model)
@@ -135,8 +137,14 @@ class _Sheet:
         # combine_chunks gives a chunked array where one piece could not hold it.
         return pa.concat_arrays(found.chunks) if isinstance(found, pa.ChunkedArray) else found
 
-    def upload(self, values_of: Callable[[Mask | None], Values], received_ns: int, model: Model) -> Upload:
-        """The readings. `values_of` is given the rows whose property is declared a string (None: none is)."""
+    def upload(
+        self, values_of: Callable[[Mask | None, Kinds | None], Values], received_ns: int, model: Model
+    ) -> Upload:
+        """The readings.
+
+        `values_of` is given the rows whose property is declared a string (None: none is), and the kinds that the sheet
+        says its values have (None: it says none).
+        """
         count = self._table.num_rows
         things = self._names("thing", valid_thing_name, bad_thing)
         properties = self._names("property", valid_property_name, bad_name)
@@ -145,7 +153,8 @@ class _Sheet:
         )
         self._refuse_all(faults)
         types = _Types(things, properties, model)
-        values = values_of(types.as_text())
+        said = kinds_of(self.column("kind")) if self._table.schema.names.count("kind") == 1 else None
+        values = values_of(types.as_text(), said)
         self._refuse_all(values.faults)
         for row in types.doubtful(values, self._keep):
             value = python_value(*_parts(values, row))

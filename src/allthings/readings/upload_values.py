@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +16,12 @@ from allthings.things.errors import BadInputError
 from allthings.things.types import Kind
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Kinds = np.ndarray[Any, np.dtype[np.int8]]
+
+#: No kind is said of a row.
+UNSAID: Final = -1
+_KINDS: Final = {"": UNSAID, **{kind.name.lower(): int(kind) for kind in Kind}}
+_INTEGER: Final = re.compile(r"-?[0-9]{1,309}")
 
 _NUMBER: Final = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _NO_NUMBER: Final = r"(?i)^[+-]?(nan|inf|infinity)$"
@@ -74,20 +81,69 @@ def from_column(column: pa.Array) -> Values:
     return Values(numbers, texts, kinds).judged()
 
 
-def from_pair(number: pa.Array, text: pa.Array) -> Values:
-    """The columns `number` and `text`, as SQL over the history gives them."""
+def kinds_of(column: pa.Array) -> Kinds | None:
+    """The column `kind` of our own exports: per row a Kind, UNSAID where it is empty.
+
+    None when it says something else, as the column of that name in other people's files.
+    """
+    try:
+        encoded = column.cast(pa.string()).dictionary_encode()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    names = encoded.dictionary.to_pylist()
+    if not all(name in _KINDS for name in names):
+        return None
+    codes = np.array([*(_KINDS[name] for name in names), UNSAID], np.int8)
+    found: Kinds = codes[pc.fill_null(encoded.indices, len(names)).to_numpy(zero_copy_only=False)]
+    return found
+
+
+def from_pair(number: pa.Array, text: pa.Array, said: Kinds | None = None) -> Values:
+    """The columns `number` and `text`, as SQL over the history gives them; with `kind` as our exports do.
+
+    Where no kind is said, a text without a number is a string.
+    """
     values = from_column(number.cast(pa.float64()))
     given = pc.is_valid(text).to_numpy(zero_copy_only=False) & (values.kinds == Kind.JSON)
     values.kinds[given] = Kind.STRING
-    values.texts = pc.if_else(pa.array(given), text.cast(pa.string()), values.texts)
-    return values.judged()
+    if said is None:
+        values.texts = pc.if_else(pa.array(given), text.cast(pa.string()), values.texts)
+        return values.judged()
+    number_too = pc.is_valid(text).to_numpy(zero_copy_only=False) & (said == Kind.NUMBER)
+    values.texts = pc.if_else(pa.array(given | number_too), text.cast(pa.string()), values.texts)
+    boolean = (said == Kind.BOOLEAN) & np.isin(values.numbers, (0, 1))
+    values.kinds[boolean] = Kind.BOOLEAN
+    for row in np.flatnonzero(number_too).tolist():
+        if not _same_integer(values.texts[row].as_py(), float(values.numbers[row])):
+            values.faults.append((row, "number and text are not the same integer"))
+    return _as_said(_with_json(values, np.flatnonzero(given & (said == Kind.JSON)).tolist()), said).judged()
 
 
-def from_texts(column: pa.Array, as_text: Mask | None) -> Values:
+def _same_integer(text: str, number: float) -> bool:
+    return _INTEGER.fullmatch(text) is not None and abs(number) >= EXACT_INTEGERS_BELOW and float(text) == number
+
+
+def _as_said(values: Values, said: Kinds) -> Values:
+    """Refuse the rows whose value is of another kind than is said."""
+    for row in np.flatnonzero((said != UNSAID) & (values.kinds != said)).tolist():
+        values.faults.append((row, f"the value is no {Kind(said[row]).name.lower()}, as kind says"))
+    return values
+
+
+def from_texts(column: pa.Array, as_text: Mask | None, said: Kinds | None = None) -> Values:
     """A column of a CSV file: numbers, true and false, JSON objects and arrays, null, else texts.
 
-    In the rows of `as_text` everything is text.
+    In the rows of `as_text` everything is text, unless another kind is said.
     """
+    if said is None:
+        return _from_texts(column, as_text)
+    strings = said == Kind.STRING
+    if as_text is not None:
+        strings |= as_text & (said == UNSAID)
+    return _as_said(_from_texts(column, strings if strings.any() else None), said)
+
+
+def _from_texts(column: pa.Array, as_text: Mask | None) -> Values:
     if as_text is None:
         try:
             numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,8 @@ def python_value(number: float | None, text: str | None, kind: int) -> Any:
         if text is not None:
             return int(text)
         assert number is not None
-        return int(number) if number.is_integer() and abs(number) < _EXACT_MAX else number
+        whole = number.is_integer() and abs(number) < _EXACT_MAX and (number or math.copysign(1, number) > 0)
+        return int(number) if whole else number
     if kind == Kind.BOOLEAN:
         return bool(number)
     return text if kind == Kind.STRING or text is None else msgspec.json.decode(text)

@@ -8,6 +8,7 @@ import logging
 import resource
 import sys
 import time
+from typing import Any
 
 from allthings.log.errors import LogTooOldError, LogUnavailableError
 from allthings.log.stream import Log
@@ -15,14 +16,25 @@ from allthings.runtime import settings as settings_module
 from allthings.runtime.child import exit_unusable
 from allthings.runtime.errors import SettingError
 from allthings.runtime.settings import Settings
+from allthings.things.display import visible, visible_lines
 
 #: Switching threads more often than Python's 5 ms keeps the event loop answering beside worker threads.
 _SWITCH_INTERVAL_S = 0.001
 
 
+class _Formatter(logging.Formatter):
+    """Lines that stay lines, and do not act on a terminal, whatever a device or a client put into them."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return visible(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return visible_lines(super().formatException(ei))
+
+
 def set_up(role: str) -> Settings:
     """Logging to standard error, and the settings, which the supervisor gave by the environment."""
-    formatter = logging.Formatter(f"%(asctime)sZ {role}: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter = _Formatter(f"%(asctime)sZ {role}: %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)

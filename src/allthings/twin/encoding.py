@@ -13,13 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from allthings.readings.clock import wrong_clock
+from allthings.readings.tokens import value_tokens
 from allthings.things.times import NS_PER_S
-from allthings.things.types import Kind
 
 _dumps: Final = msgspec.json.Encoder().encode
-#: Whole numbers from here on would get an exponent, and be no integer for who reads them.
-_PLAIN_BELOW: Final = 1e9
-_EXACT_BELOW: Final = 2.0**53
 _QUALITIES: Final = pa.array(['Z","quality":"good"},', 'Z","quality":"clock"},'])
 #: The units in which Arrow shows a time with 0, 3, 6 or 9 digits of the second.
 _UNITS: Final = (("s", NS_PER_S), ("ms", 1_000_000), ("us", 1_000), ("ns", 1))
@@ -40,7 +37,7 @@ def rows_json(readings: pa.RecordBatch) -> pa.StringArray:
     return pc.binary_join_element_wise(
         _names('{"thing":', column("thing"), ',"property":'),
         _names("", column("property"), ',"value":'),
-        _values(column("number"), column("text"), column("kind").to_numpy()),
+        value_tokens(column("number"), column("text"), column("kind").to_numpy(), quoted=True).fill_null("null"),
         ends if begins.all() else ends.take(pa.array(np.cumsum(begins) - 1)),
         "",
     )
@@ -82,32 +79,3 @@ def _times(times: Any) -> pa.StringArray:
             text = shown if fits.all() else pc.replace_with_mask(text, pa.array(fits), shown)
             left &= ~fits
     return pc.binary_replace_slice(text, 10, 11, "T")
-
-
-def _values(numbers: pa.DoubleArray, texts: pa.StringArray, kinds: Any) -> pa.StringArray:
-    """As `readings.values.python_value` has them."""
-    number = numbers.to_numpy(zero_copy_only=False)
-    finite = np.isfinite(number)
-    large = finite & (np.abs(number) >= _PLAIN_BELOW)
-    # The sum turns a negative zero into a positive one, which is what an integer has.
-    found = pa.array(number + 0.0, mask=None if finite.all() else ~finite).cast(pa.string())
-    if large.any():
-        whole = large & (np.abs(number) < _EXACT_BELOW) & (number == np.floor(number))
-        if whole.any():
-            found = pc.replace_with_mask(
-                found, pa.array(whole), pa.array(number[whole].astype(np.int64)).cast(pa.string())
-            )
-    booleans = kinds == Kind.BOOLEAN
-    if booleans.any():
-        said = pa.array(["false", "true"]).take(pa.array((number[booleans] != 0).astype(np.int8)))
-        found = pc.replace_with_mask(found, pa.array(booleans), said)
-    if texts.null_count < len(texts):
-        places = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
-        given = texts.take(pa.array(places)).to_pylist()
-        # Strings are quoted; JSON and integers too long for a number are kept as they are written.
-        strings = (kinds[places] == Kind.STRING).tolist()
-        shown = [_dumps(text).decode() if string else text for text, string in zip(given, strings, strict=True)]
-        has_text = np.zeros(len(number), np.bool_)
-        has_text[places] = True
-        found = pc.replace_with_mask(found, pa.array(has_text), pa.array(shown, pa.string()))
-    return found.fill_null("null") if found.null_count else found

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
-import orjson
+import msgspec
 from litestar import Request
 
+from allthings.readings.payload import JSON_ERRORS, json_fault
 from allthings.things.errors import BadInputError
 from allthings.web.errors import TimedOutError, UnsupportedMediaTypeError
 
@@ -31,8 +32,8 @@ async def read_body(request: Request[Any, Any, Any], within_s: float) -> bytes:
 
 
 def parse_json(body: bytes) -> Any:
-    """A JSON document. Raises BadInputError that says where it breaks."""
+    """A JSON document, integers of any length as they are. Raises BadInputError that says where it breaks."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadInputError(f"the body is no JSON: {error}") from None
+        return msgspec.json.decode(body)
+    except JSON_ERRORS as error:
+        raise BadInputError(f"the body cannot be read: {json_fault(error)}") from None

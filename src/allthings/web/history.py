@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -13,6 +13,7 @@ from litestar.response import Stream
 from allthings.historian.query import LTTB, HistoryQuery, Series
 from allthings.things.errors import BadInputError, LimitExceededError
 from allthings.things.types import PropertyType
+from allthings.web import points as json_points
 from allthings.web import settings, tables
 from allthings.web.formats import MEDIA_TYPES, choose_format
 from allthings.web.moments import parse_every, parse_moment
@@ -33,7 +34,7 @@ _EXAMPLE = {
     ],
     "next": None,
 }
-_CSV = "thing,property,time,value\npump-7,pressure,2026-11-22T08:30:00Z,231.5\n"
+_CSV = "thing,property,time,value,kind\npump-7,pressure,2026-11-22T08:30:00Z,231.5,number\n"
 #: Answers with more rows than this leave in pieces, smaller ones whole.
 _WHOLE_ROWS_MAX = 4 * tables.CHUNK_ROWS
 
@@ -84,6 +85,9 @@ async def history(
     form: Annotated[
         str | None, QueryParameter(name="format", description="json, csv, arrow or parquet; wins over Accept")
     ] = None,
+    spreadsheet_safe: Annotated[
+        bool, QueryParameter(description="CSV: an apostrophe before texts that a spreadsheet would run as formulas")
+    ] = False,
 ) -> Response[bytes] | Stream:
     """Readings of one or several series; with `every` or `aggregate` their aggregates; with `points` a plot's shape.
 
@@ -106,8 +110,9 @@ async def history(
         limit=limit or (settings.POINTS_DEFAULT if chosen == "json" else settings.POINTS_MAX),
         after=next_,
         descending=order == "desc",
+        typed=chosen != "json",
     )
-    body, following = await services.pools.history.run(_answer, services, query, chosen)
+    body, following = await services.pools.history.run(_answer, services, query, chosen, spreadsheet_safe)
     headers = {"Vary": "Accept"}
     if following:
         headers["Link"] = _next_link(request, following)
@@ -141,25 +146,30 @@ def _aggregates(
     return tuple(dict.fromkeys(names)), None
 
 
-def _answer(services: Services, query: HistoryQuery, chosen: str) -> tuple[bytes | Iterator[bytes], str | None]:
+def _answer(
+    services: Services, query: HistoryQuery, chosen: str, spreadsheet_safe: bool
+) -> tuple[bytes | Iterator[bytes], str | None]:
     """Asks and encodes in one thread: whole when it is small, else in steps that the caller takes."""
     answer = services.history.history(query)
     following = answer[0].next if answer else None
     small = sum(series.table.num_rows for series in answer) <= _WHOLE_ROWS_MAX
-    if chosen == "parquet":
-        return tables.parquet_file(tables.one_table(answer, query.aggregates or ("value",))), following
-    pieces = _pieces(services, query, answer, chosen)
+    if chosen == "json":
+        pieces = json_points.json_answer(answer, _units(services, answer))
+    else:
+        table = tables.one_table(answer, query.aggregates or ("value",))
+        if chosen == "parquet":
+            return tables.parquet_file(table), following
+        if chosen == "csv":
+            pieces = tables.csv_chunks(table, spreadsheet_safe=spreadsheet_safe)
+        else:
+            pieces = tables.arrow_chunks(table)
     return (b"".join(pieces) if small else pieces), following
 
 
-def _pieces(services: Services, query: HistoryQuery, answer: list[Series], chosen: str) -> Iterator[bytes]:
-    if chosen == "json":
-        types = services.registry.things.all_types()
-        unknown = PropertyType()
-        units = {(one.thing, one.property): types.get(one.thing, {}).get(one.property, unknown).unit for one in answer}
-        return tables.json_answer(answer, units)
-    encode: Callable[[Any], Iterator[bytes]] = tables.csv_chunks if chosen == "csv" else tables.arrow_chunks
-    return encode(tables.one_table(answer, query.aggregates or ("value",)))
+def _units(services: Services, answer: list[Series]) -> dict[tuple[str, str], str]:
+    types = services.registry.things.all_types()
+    unknown = PropertyType()
+    return {(one.thing, one.property): types.get(one.thing, {}).get(one.property, unknown).unit for one in answer}
 
 
 def _next_link(request: Request[Any, Any, Any], following: str) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
 from litestar import Litestar, Request, Response, get
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -19,6 +18,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 import allthings
 from allthings.web import problems, settings
 from allthings.web.services import Given
+from allthings.web.values import dumps
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
 _BINARY: Final[dict[str, Any]] = {}  # OpenAPI 3.1: raw bytes have no schema
@@ -180,7 +180,7 @@ def _encoded(handlers: Sequence[Any]) -> bytes:
         logging_config=None,
         dependencies={"services": Provide(lambda: None, sync_to_thread=False)},
     )
-    return orjson.dumps(document(app))
+    return dumps(document(app))
 
 
 @get(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-import orjson
+import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
@@ -37,6 +37,7 @@ _OF_STATUS: Final[dict[int, tuple[str, str]]] = {
 #: Of a path that was asked for, what an answer and the log repeat.
 _PATH_SHOWN_MAX: Final = 512
 _CHALLENGE: Final = 'Bearer realm="allthings"'
+_encoder: Final = msgspec.json.Encoder(enc_hook=str)
 _log = logging.getLogger("allthings.web")
 
 
@@ -60,7 +61,7 @@ def problem(
         sent["WWW-Authenticate"] = _CHALLENGE
     elif status in (429, 503):
         sent.setdefault("Retry-After", str(max(1, round(float(body.get("retry_after_s", 1))))))
-    content = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS, default=str)
+    content = _encoder.encode(body)
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=sent)
 
 

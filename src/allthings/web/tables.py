@@ -1,24 +1,38 @@
-"""Answers of the history as JSON, CSV, Arrow and Parquet, built from columns."""
+"""Answers of the history as one table: CSV, Arrow and Parquet.
+
+The columns are the same whatever is in them, so that pages and files of several answers fit together. A value that
+may be of any kind has three in Arrow and Parquet (as SQL names them: `number`, `text`, `kind`), and in CSV `value`
+and `kind`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from allthings.historian.query import Series
+from allthings.historian.values import typed_names
+from allthings.readings.tokens import number_tokens, value_tokens
+from allthings.things.display import FORMULA
+from allthings.things.types import Kind
 
-#: How a column of JSON text is marked.
-_JSON: Final = (b"allthings", b"json")
 #: Rows that are encoded in one step of a stream.
 CHUNK_ROWS: Final = 65_536
-_TEXT: Final = pa.large_string()
-_END: Final = pa.scalar("],", _TEXT)
+#: Kinds of values by their numbers.
+KINDS: Final = pa.array([kind.name.lower() for kind in Kind])
+_NAME: Final = pa.dictionary(pa.int32(), pa.string())
+_KIND: Final = pa.dictionary(pa.int8(), pa.string())
+_TIME: Final = pa.timestamp("ns", tz="UTC")
+#: Values that may be of any kind.
+_VALUES: Final = {typed_names(name): name for name in ("value", "first", "last")}
 _UNITS: Final = (("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1))
+_TEXT: Final = pa.large_string()
+#: Cells that have to be quoted (RFC 4180); outer blanks and nothing at all, so that no reader takes them for less.
+_QUOTED: Final = r'(?s)^$|^\s|\s$|[",\r\n]'
 
 
 def rfc3339(times: pa.Array) -> pa.Array:
@@ -36,117 +50,32 @@ def _all_multiples(ns: pa.Array, size: int) -> bool:
     return not pc.any(pc.not_equal(rest, 0)).as_py()
 
 
-def json_tokens(column: pa.Array, field: pa.Field) -> pa.Array:
-    """Each value of a column as JSON text, null as `null`."""
-    kind = field.type
-    if pa.types.is_floating(kind):
-        finite = pc.if_else(pc.is_finite(column), column, pa.scalar(None, kind))
-        tokens = pc.cast(finite, pa.string())
-    elif pa.types.is_boolean(kind) or pa.types.is_integer(kind):
-        tokens = pc.cast(column, pa.string())
-    elif (field.metadata or {}).get(_JSON[0]) == _JSON[1]:
-        tokens = column
-    else:
-        # Texts repeat: escape each once.
-        encoded = column.dictionary_encode()
-        escaped = pa.array([orjson.dumps(text).decode() for text in encoded.dictionary.to_pylist()], pa.string())
-        tokens = escaped.take(encoded.indices)
-    return tokens.fill_null("null")
-
-
-def json_points(table: pa.Table) -> pa.LargeStringArray:
-    """`["2026-11-22T08:30:00Z",21.5],`: a point per row, the time first, with a comma behind each (for `_text`)."""
-    parts: list[Any] = ['["', rfc3339(_array(table, 0)), '"']
-    for index in range(1, table.num_columns):
-        parts += [",", json_tokens(_array(table, index), table.schema.field(index))]
-    # Long texts may be more than the 2 GB that the offsets of plain strings reach, hence large ones.
-    large = [pa.scalar(part, _TEXT) if isinstance(part, str) else pc.cast(part, _TEXT) for part in parts]
-    return pc.binary_join_element_wise(*large, _END, pa.scalar("", _TEXT))
-
-
-def _text(points: pa.LargeStringArray, start: int, end: int) -> bytes:
-    """Some points, without brackets around all. They lie in one buffer, one behind the other."""
-    _, offsets, data = points.buffers()
-    first, last = np.frombuffer(offsets, np.int64)[[start, end]].tolist()
-    return bytes(data[first : last - 1]) if end > start else b""
-
-
-def json_answer(answer: Sequence[Series], units: Mapping[tuple[str, str], str]) -> Iterator[bytes]:
-    """`{"series": […], "next"}`, in pieces."""
-    separator, at = b'{"series":[', 0
-    together = _points_together(answer)
-    for series in answer:
-        head = {
-            "thing": series.thing,
-            "property": series.property,
-            "unit": units.get((series.thing, series.property), ""),
-            "columns": series.table.column_names,
-        }
-        yield separator + orjson.dumps(head)[:-1] + b',"points":['
-        rows = series.table.num_rows
-        if together is not None:
-            yield _text(together, at, at + rows)
-            at += rows
-        else:
-            for start in range(0, rows, CHUNK_ROWS):
-                some = series.table.slice(start, CHUNK_ROWS)
-                yield (b"," if start else b"") + _text(json_points(some), 0, some.num_rows)
-        yield b"]}"
-        separator = b","
-    following = answer[0].next if answer else None
-    yield (b'{"series":[' if not answer else b"") + b'],"next":' + orjson.dumps(following) + b"}"
-
-
-def _points_together(answer: Sequence[Series]) -> pa.LargeStringArray | None:
-    """The points of all series, when these are alike and not long: one call for a column instead of one for each."""
-    filled = [series.table for series in answer if series.table.num_rows]
-    if not filled or sum(table.num_rows for table in filled) > CHUNK_ROWS:
-        return None
-    if not all(table.schema.equals(filled[0].schema, check_metadata=True) for table in filled):
-        return None
-    return json_points(pa.concat_tables(filled).combine_chunks())
-
-
-def one_table(answer: Sequence[Series], columns: Sequence[str]) -> pa.Table:
-    """All series in one table: thing, property, time, then the values.
-
-    A column that has different types in different series becomes text, of JSON where it is not text everywhere.
-    """
-    types = {name: _common_type(answer, name) for name in columns}
-    fields = [pa.field("thing", _NAME), pa.field("property", _NAME), pa.field("time", pa.timestamp("ns", tz="UTC"))]
-    schema = pa.schema([*fields, *types.values()])
+def one_table(answer: Sequence[Series], names: Sequence[str]) -> pa.Table:
+    """All series of a typed answer in one table: thing, property, time, then the columns of the values named."""
+    fields = [pa.field("thing", _NAME), pa.field("property", _NAME), pa.field("time", _TIME)]
+    fields += [field for name in dict.fromkeys(names) for field in _fields(name)]
+    schema = pa.schema(fields)
     tables = []
     for series in answer:
         rows = series.table.num_rows
-        arrays = [_repeated(series.thing, rows), _repeated(series.property, rows), _array(series.table, 0)]
-        for name, field in types.items():
-            column, own = _column(series.table, name), series.table.schema.field(name)
-            arrays.append(
-                column if own.type == field.type and own.metadata == field.metadata else _as_json(column, own)
-            )
+        arrays = [_repeated(series.thing, rows), _repeated(series.property, rows)]
+        for field in fields[2:]:
+            column = one_array(series.table, field.name)
+            if field.type == _KIND:
+                column = pa.DictionaryArray.from_arrays(column.cast(pa.int8()), KINDS)
+            arrays.append(column.cast(field.type))
         tables.append(pa.Table.from_arrays(arrays, schema=schema))
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
-_NAME: Final = pa.dictionary(pa.int32(), pa.string())
+def _fields(name: str) -> list[pa.Field]:
+    if name in _VALUES.values():
+        return list(map(pa.field, typed_names(name), (pa.float64(), pa.string(), _KIND)))
+    return [pa.field(name, pa.int64() if name == "count" else pa.float64())]
 
 
 def _repeated(name: str, rows: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.nulls(rows, pa.int32()).fill_null(0), pa.array([name]))
-
-
-def _common_type(answer: Sequence[Series], name: str) -> pa.Field:
-    found = [one.table.schema.field(name) for one in answer if one.table.num_rows]
-    if not found:
-        return pa.field(name, pa.float64())
-    first = found[0]
-    if all(one.type == first.type and one.metadata == first.metadata for one in found):
-        return first
-    return pa.field(name, pa.string(), metadata=dict([_JSON]))
-
-
-def _as_json(column: pa.Array, field: pa.Field) -> pa.Array:
-    return pc.if_else(pc.is_valid(column), json_tokens(column, field), pa.scalar(None, pa.string()))
 
 
 def arrow_chunks(table: pa.Table) -> Iterator[bytes]:
@@ -160,25 +89,81 @@ def arrow_chunks(table: pa.Table) -> Iterator[bytes]:
     yield sink.drained()
 
 
-def csv_chunks(table: pa.Table) -> Iterator[bytes]:
-    """CSV with a header line (RFC 4180); times are RFC 3339."""
-    from pyarrow import csv  # loaded with the first answer that needs it: it is rarely asked for
+def csv_chunks(table: pa.Table, *, header: bool = True, spreadsheet_safe: bool = False) -> Iterator[bytes]:
+    """A table of ours as CSV (RFC 4180 but for the line ends, which are LF); times are RFC 3339.
 
-    header = True
-    for start in range(0, max(1, table.num_rows), CHUNK_ROWS):
-        part = table.slice(start, CHUNK_ROWS).combine_chunks()
-        at = part.schema.get_field_index("time")
-        if part.num_rows:
-            times = rfc3339(_array(part, at))
-        else:
-            times = pa.array([], pa.string())
-        part = part.set_column(at, "time", times)
-        for index in (0, 1):
-            part = part.set_column(index, part.column_names[index], part.column(index).cast(pa.string()))
-        sink = pa.BufferOutputStream()
-        csv.write_csv(part, sink, csv.WriteOptions(include_header=header, quoting_style="needed"))
-        header = False
-        yield sink.getvalue().to_pybytes()
+    A text is the text that it is, whatever is beside it; JSON is JSON. `spreadsheet_safe`: a text or name that a
+    spreadsheet would take for a formula has an apostrophe before it; such a file is not exact any more.
+    """
+    names = _cell_names(table)
+    if header:
+        yield (",".join(names) + "\n").encode()
+    for start in range(0, table.num_rows, CHUNK_ROWS):
+        part = table.slice(start, CHUNK_ROWS)
+        parts: list[Any] = []
+        for name in names:
+            # Long texts may be more than the 2 GB that the offsets of plain strings reach, hence large ones.
+            parts += [_quoted(pc.cast(_cells(part, name, spreadsheet_safe), _TEXT)), pa.scalar(",", _TEXT)]
+        parts[-1] = pa.scalar("\n", _TEXT)
+        lines = pc.binary_join_element_wise(*parts, pa.scalar("", _TEXT))
+        _, offsets, data = lines.buffers()
+        first, last = np.frombuffer(offsets, np.int64)[[lines.offset, lines.offset + len(lines)]].tolist()
+        yield bytes(data[first:last])
+
+
+def _cell_names(table: pa.Table) -> list[str]:
+    names: list[str] = []
+    for name in table.column_names:
+        value = next((value for columns, value in _VALUES.items() if name in columns), name)
+        # Of buckets nobody reads kinds again.
+        if value not in names:
+            names += [value, "kind"] if value == "value" else [value]
+    return names
+
+
+def _cells(table: pa.Table, name: str, spreadsheet_safe: bool) -> pa.Array:
+    """One column of CSV, not quoted yet."""
+    columns = {value: columns for columns, value in _VALUES.items()}.get(name)
+    if columns is None:
+        column = one_array(table, name)
+        if pa.types.is_timestamp(column.type):
+            return rfc3339(column)
+        if pa.types.is_floating(column.type):
+            return number_tokens(column)
+        if pa.types.is_integer(column.type):
+            return column.cast(pa.string())
+        cells, texts = column.cast(pa.string()), None
+    else:
+        number, text, kind = (one_array(table, each) for each in columns)
+        codes = pc.index_in(kind.cast(pa.string()), KINDS)
+        cells = value_tokens(number, text, codes.to_numpy(zero_copy_only=False), quoted=False)
+        texts = pc.equal(codes, int(Kind.STRING))
+    if not spreadsheet_safe:
+        return cells
+    formula = pc.match_substring_regex(cells, FORMULA)
+    return _changed(cells, formula if texts is None else pc.and_(formula, texts), lambda risky: _joined("'", risky))
+
+
+def _quoted(cells: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Cells with quotes where they are needed; null is an empty cell without."""
+
+    def quoted(risky: pa.LargeStringArray) -> pa.LargeStringArray:
+        return _joined('"', pc.replace_substring(risky, '"', '""'), '"')
+
+    return _changed(cells, pc.match_substring_regex(cells, _QUOTED), quoted).fill_null("")
+
+
+def _changed(cells: Any, which: pa.BooleanArray, change: Callable[[Any], Any]) -> Any:
+    which = pc.fill_null(which, False)
+    if not pc.any(which).as_py():
+        return cells
+    return pc.replace_with_mask(cells, which, change(cells.filter(which)))
+
+
+def _joined(*parts: Any) -> Any:
+    kind = next(part.type for part in parts if isinstance(part, pa.Array))
+    scalars = [pa.scalar(part, kind) if isinstance(part, str) else part for part in parts]
+    return pc.binary_join_element_wise(*scalars, pa.scalar("", kind))
 
 
 def parquet_file(table: pa.Table) -> bytes:
@@ -214,13 +199,10 @@ class _Drain:
         return data
 
 
-def _column(table: pa.Table, name: str) -> pa.Array:
-    return _array(table, table.schema.get_field_index(name))
-
-
-def _array(table: pa.Table, index: int) -> pa.Array:
-    column = table.column(index)
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    combined = column.combine_chunks()
+def one_array(table: pa.Table, column: int | str) -> pa.Array:
+    """A column in one piece."""
+    found = table.column(column)
+    if found.num_chunks == 1:
+        return found.chunk(0)
+    combined = found.combine_chunks()
     return combined if isinstance(combined, pa.Array) else combined.chunk(0)

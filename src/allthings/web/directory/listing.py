@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
-import orjson
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from litestar.response import Stream
@@ -16,6 +15,7 @@ from allthings.web import settings
 from allthings.web.directory.serve import CONTEXT, enriched
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Services
+from allthings.web.values import dumps
 
 _MEDIA_TYPE: Final = "application/ld+json"
 #: Descriptions read and encoded in one step of a whole list.
@@ -63,7 +63,7 @@ async def list_things(
             "total": page.total,
             "members": members,
         } | ({"next": following} if following else {})
-    return Response(orjson.dumps(body), media_type=_MEDIA_TYPE, headers={"Link": ", ".join(links)})
+    return Response(dumps(body), media_type=_MEDIA_TYPE, headers={"Link": ", ".join(links)})
 
 
 def _enriched(request: Request[Any, Any, Any], services: Services, things: list[Thing]) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ async def _everything(
 
     def piece(start: int) -> tuple[list[bytes], int]:
         page = services.registry.things.list(search=search, sort="id", limit=_PIECE, offset=start)
-        return [orjson.dumps(one) for one in _enriched(request, services, page.things)], page.total
+        return [dumps(one) for one in _enriched(request, services, page.things)], page.total
 
     separator = b"["
     while True:

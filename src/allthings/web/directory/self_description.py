@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
 from litestar import Request, Response, get
 
 import allthings
 from allthings.web.directory.serve import CONTEXT, MEDIA_TYPE, base_url
 from allthings.web.openapi import describe
 from allthings.web.services import Given
+from allthings.web.values import dumps
 
 _PROBLEM: Final = "application/problem+json"
 _ID: Final = {"id": {"@type": "ThingID", "title": "Thing Description ID", "type": "string", "format": "iri-reference"}}
@@ -92,7 +92,7 @@ async def well_known(request: Request[Any, Any, Any], services: Given) -> Respon
         "properties": _properties(),
         "actions": _actions(),
     }
-    return Response(orjson.dumps(td), media_type=MEDIA_TYPE, headers={"Vary": "Host"})
+    return Response(dumps(td), media_type=MEDIA_TYPE, headers={"Vary": "Host"})
 
 
 HANDLERS = [well_known]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
 from litestar import Request, Response, delete, get, patch, post, put
 
 from allthings.registry.things import Thing
@@ -16,6 +15,7 @@ from allthings.web.names import ThingPath
 from allthings.web.openapi import describe
 from allthings.web.paths import reference, thing_path
 from allthings.web.services import Given
+from allthings.web.values import dumps
 
 _TD_TYPES: Final = (MEDIA_TYPE, "application/json", "application/ld+json")
 _PATCH_TYPE: Final = "application/merge-patch+json"
@@ -89,7 +89,7 @@ async def get_thing(request: Request[Any, Any, Any], thing: ThingPath, services:
     headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Host"}
     if etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
         return Response(b"", status_code=304, headers=headers, media_type=MEDIA_TYPE)
-    return Response(orjson.dumps(enriched(stored, request, services)), media_type=MEDIA_TYPE, headers=headers)
+    return Response(dumps(enriched(stored, request, services)), media_type=MEDIA_TYPE, headers=headers)
 
 
 @patch(

@@ -7,7 +7,6 @@ import binascii
 import hashlib
 from typing import Final
 
-import orjson
 from litestar.datastructures import Headers
 
 from allthings.things.errors import AllthingsError, NotFoundError, UnavailableError
@@ -15,6 +14,7 @@ from allthings.web import settings
 from allthings.web.auth import check_host, check_origin
 from allthings.web.errors import BadUpgradeError
 from allthings.web.problems import MEDIA_TYPE, TYPE_PREFIX
+from allthings.web.values import dumps
 
 PATH: Final = "/mqtt"
 #: MQTT 3.1 had a name of its own.
@@ -67,7 +67,7 @@ def _is_key(key: bytes) -> bool:
 def refuse(error: AllthingsError) -> bytes:
     """The answer to a request that opens nothing: problem details, as everywhere."""
     members = {"type": TYPE_PREFIX + error.type, "title": error.title, "status": error.status, "detail": error.detail}
-    body = orjson.dumps(members)
+    body = dumps(members)
     return (
         f"HTTP/1.1 {error.status} {_REASONS.get(error.status, 'Refused')}\r\nContent-Type: {MEDIA_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\nSec-WebSocket-Version: {_VERSION}\r\nCache-Control: no-store\r\n"
