@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -52,14 +52,19 @@ class SqlLimits:
 
 @dataclass(frozen=True, slots=True)
 class SqlResult:
-    """Names and ClickHouse types of the columns, and the rows as JSON has them (times as RFC 3339 text).
+    """Names and ClickHouse types of the columns, and each row as a JSON array (times as RFC 3339 text).
 
-    Values are not read: decimals and wide integers keep all their digits.
+    Values are passed on unread: decimals and wide integers keep all their digits.
     """
 
     columns: list[str]
     types: list[str]
-    rows: list[list[msgspec.Raw]]
+    data: list[msgspec.Raw]
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """The rows as Python has them: decimals become floats."""
+        return [msgspec.json.decode(row) for row in self.data]
 
 
 class _Column(msgspec.Struct):
@@ -69,7 +74,7 @@ class _Column(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     meta: list[_Column]
-    data: list[list[msgspec.Raw]]
+    data: list[msgspec.Raw]
 
 
 def run(handles: Handles, text: str, limits: SqlLimits) -> SqlResult:

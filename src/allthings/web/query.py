@@ -47,7 +47,7 @@ async def query(data: JSONBody[Query], services: Given) -> Response[bytes]:
 
     def ask() -> bytes:
         result = services.history.sql(data.sql, limits)
-        return dumps({"columns": result.columns, "types": result.types, "rows": result.rows})
+        return dumps({"columns": result.columns, "types": result.types, "rows": result.data})
 
     return Response(await services.pools.history.run(ask), media_type="application/json")
 
