@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, list[str], list[str]], ...] = (
     ("endtoend", ["--find-limit"], ["--seconds", "10"]),
     ("live", [], ["--seconds", "5"]),
     ("history", [], ["--rows", "20000000"]),
+    ("askers", [], ["--seconds", "10", "--rows", "500000"]),
 )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -140,26 +143,43 @@ def test_cancelling_ends_no_statement_of_others(engine: Engine) -> None:
     assert sorted(map(str, others)) == ["0", "ended"]
 
 
-def test_stopping_ends_all_and_lets_none_begin(engine: Engine) -> None:
-    handles, answers = engine.sql, []
-
-    def ask() -> None:
-        try:
-            handles.value(ENDLESS)
-        except QueryCancelledError as error:
-            answers.append(error)
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    threads[0].join(0.2)
-    assert handles.stop(10)
-    for thread in threads:
-        thread.join(10)
-    assert len(answers) == 4
-    with pytest.raises(QueryCancelledError):
-        handles.value("SELECT 1")
-    assert engine.query.value("SELECT 7") == 7
+def test_stopping_ends_all_answers_and_lets_none_begin(tmp_path: Path) -> None:
+    script = f"""
+import threading
+from allthings.historian.engine import Engine
+from allthings.historian.errors import QueryCancelledError
+engine = Engine("chdb://{tmp_path}/history")
+ended = []
+def ask(handles):
+    try:
+        handles.value({ENDLESS!r})
+    except QueryCancelledError:
+        ended.append(handles)
+asked = [engine.sql, engine.sql, engine.query, engine.quick, engine.sql]
+threads = [threading.Thread(target=ask, args=(handles,)) for handles in asked]
+for thread in threads:
+    thread.start()
+threads[0].join(0.5)
+assert engine.stop_answers(10)
+for thread in threads:
+    thread.join(10)
+assert len(ended) == 5, ended
+try:
+    engine.query.value("SELECT 1")
+except QueryCancelledError:
+    ended.append(engine.query)
+assert len(ended) == 6
+engine.work.run("CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a")
+writing = threading.Thread(target=ask, args=(engine.work,))
+writing.start()
+writing.join(0.3)
+engine.close()
+writing.join(10)
+assert len(ended) == 7
+print("all ended")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "all ended\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from pathlib import Path
 
 import httpx
+import pytest
 
 from allthings.gateway.statistics import DISK
+from allthings.historian.errors import HistorianUnavailableError
 from allthings.log.reserve import Reserve
 from allthings.web import disk, settings
-from tests.web.conftest import Platform, problem
+from tests.web.conftest import Platform, problem, until
 
 
 async def test_status(http: httpx.AsyncClient, platform: Platform) -> None:
@@ -33,6 +36,38 @@ async def test_status(http: httpx.AsyncClient, platform: Platform) -> None:
     for consumer in status["consumers"]:
         assert consumer["lag_s"] >= 0
         assert consumer["position"].isdigit()
+
+
+async def test_status_waits_for_nobody(
+    http: httpx.AsyncClient, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the history does not answer, and while it refuses, the state is told as it was."""
+    before = (await http.get("/api/status")).json()
+    release, asked = threading.Event(), threading.Event()
+
+    def stuck() -> int:
+        asked.set()
+        release.wait(30)
+        raise HistorianUnavailableError("it did not answer")
+
+    monkeypatch.setattr(platform.history, "disk_bytes", stuck)
+    monkeypatch.setattr(settings, "STATUS_CACHED_S", 0.0)
+    try:
+        answer = await http.get("/api/status")
+        assert asked.is_set()
+        assert not release.is_set()
+        assert answer.status_code == 200
+        assert answer.json()["now"] <= before["now"] or answer.json()["disk"] == before["disk"]
+    finally:
+        release.set()
+
+    async def told_anew() -> bool:
+        refused = await http.get("/api/status")
+        assert refused.status_code == 200
+        assert refused.json()["disk"]["history_bytes"] == before["disk"]["history_bytes"]
+        return bool(refused.json()["now"] > before["now"])
+
+    await until(told_anew)
 
 
 async def test_metrics(http: httpx.AsyncClient) -> None:

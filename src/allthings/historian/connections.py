@@ -10,7 +10,6 @@ import itertools
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -26,7 +25,6 @@ from allthings.historian.errors import HistorianUnavailableError, QueryCancelled
 #: Ends the statement that the connection of this name has under way.
 Kill = Callable[[str], None]
 
-_KILL_AGAIN_S: Final = 0.05
 _numbers: Final = itertools.count(1)
 
 
@@ -44,7 +42,7 @@ class Connections:
         self._lock = threading.Lock()
         self._open: dict[str, Client] = {}
         self._running: set[str] = set()
-        self._stopped = False
+        self._refusing = False
 
     @contextmanager
     def taken(self, cancellation: Cancellation | None) -> Iterator[Client]:
@@ -67,9 +65,9 @@ class Connections:
 
     @contextmanager
     def _noted(self, name: str) -> Iterator[None]:
-        """While it has a statement under way `stop` knows of it."""
+        """While it has a statement under way `end` knows of it."""
         with self._lock:
-            if self._stopped:
+            if self._refusing:
                 raise QueryCancelledError("the history is being closed")
             self._running.add(name)
         try:
@@ -100,24 +98,23 @@ class Connections:
         with suppress(ClickHouseError, OSError, RuntimeError):
             client.close()
 
-    def stop(self, within_s: float) -> bool:
-        """Begin no further statement, and end those under way. False when some have not ended in so many seconds."""
+    def refuse(self) -> None:
+        """Let no further statement begin."""
         with self._lock:
-            self._stopped = True
-        for _ in range(max(1, round(within_s / _KILL_AGAIN_S))):
-            with self._lock:
-                running = list(self._running)
-            if not running:
-                return True
-            for name in running:
-                self._kill(name)
-            time.sleep(_KILL_AGAIN_S)
-        return False
+            self._refusing = True
+
+    def end(self) -> bool:
+        """End what is under way. True when something was: it may need some time, or to be told again."""
+        with self._lock:
+            running = list(self._running)
+        for name in running:
+            self._kill(name)
+        return bool(running)
 
     def close(self) -> None:
         """Close the connections, waiting for statements under way."""
         with self._lock:
-            self._stopped = True
+            self._refusing = True
             clients = list(self._open.values())
             self._open.clear()
         for client in clients:

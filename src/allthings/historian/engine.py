@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ _LOGGER = logging.getLogger(__name__)
 
 #: Ends what a connection has under way; the engine goes on with everything else meanwhile.
 _KILL: Final = "KILL QUERY WHERE Settings['log_comment'] = {name:String} ASYNC"
+
+_END_AGAIN_S: Final = 0.05
 
 
 class Handles:
@@ -81,9 +84,13 @@ class Handles:
         with self.client() as client:
             client.insert_arrow(table, rows)
 
-    def stop(self, within_s: float) -> bool:
-        """End all statements, for good. False when some have not ended within so many seconds."""
-        return self._connections.stop(within_s)
+    def refuse(self) -> None:
+        """Let no further statement begin."""
+        self._connections.refuse()
+
+    def end(self) -> bool:
+        """End what is under way. True when something was: it may need some time, or to be told again."""
+        return self._connections.end()
 
     def close(self) -> None:
         """Close the connections, waiting for statements under way."""
@@ -91,8 +98,8 @@ class Handles:
 
 
 class Engine:
-    """All handles: `work` writes and may take long, `ingest` inserts, `query` answers, `sql` answers strangers,
-    `control` ends statements of the others."""
+    """All handles: `work` writes and may take long, `ingest` inserts, `query` answers, `quick` what is answered soon,
+    `sql` strangers, `state` tells how things are, and `control` ends statements of the others."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
@@ -102,13 +109,21 @@ class Engine:
         database = settings.DATABASE
         self.work = self._handles(1, settings.WORK_SETTINGS, database)
         self.ingest = self._handles(1, settings.SESSION_SETTINGS, database)
-        self.query = self._handles(settings.QUERY_HANDLES, settings.SESSION_SETTINGS, database)
-        self.sql = self._handles(settings.SQL_HANDLES, {**settings.SESSION_SETTINGS, "readonly": "2"}, database)
+        asked, strangers = self._standing_back(settings.QUERY_NICENESS), self._standing_back(settings.SQL_NICENESS)
+        self.query = self._handles(settings.QUERY_HANDLES, {**settings.SESSION_SETTINGS, **asked}, database)
+        self.quick = self._handles(settings.QUICK_HANDLES, settings.QUICK_SETTINGS, database)
+        self.state = self._handles(settings.STATE_HANDLES, settings.STATE_SETTINGS, database)
+        sql = {**settings.SESSION_SETTINGS, **strangers, "readonly": "2"}
+        self.sql = self._handles(settings.SQL_HANDLES, sql, database)
         #: Held while something must not meet an insert: expired readings are dropped under it.
         self.inserting = threading.Lock()
 
     def _handles(self, count: int, session: Mapping[str, str], database: str | None) -> Handles:
         return Handles(Connections(self.dsn, count, session, database, self._kill))
+
+    def _standing_back(self, niceness: int) -> dict[str, str]:
+        """The engine minds it where it has the right to (CAP_SYS_NICE), and a server's threads are not ours."""
+        return {"os_threads_nice_value_query": str(niceness)} if self.embedded else {}
 
     def _kill(self, name: str) -> None:
         try:
@@ -117,7 +132,22 @@ class Engine:
             # Whoever kills does so again, until the statement has ended or its own time is over.
             _LOGGER.warning("a query could not be ended: %s", error.detail)
 
+    def stop_answers(self, within_s: float) -> bool:
+        """Answer nothing any more: end what is under way. False when some of it has not ended in so many seconds."""
+        return _stop((self.sql, self.query, self.quick, self.state), within_s)
+
     def close(self) -> None:
-        """Close all connections, waiting for statements under way."""
-        for handles in (self.sql, self.query, self.ingest, self.work, self.control):
+        """Close all connections. Inserts under way are waited for; rollups are ended, they are done again."""
+        _stop((self.work,), settings.CLOSE_S_MAX)
+        for handles in (self.sql, self.quick, self.state, self.query, self.ingest, self.work, self.control):
             handles.close()
+
+
+def _stop(all_handles: Sequence[Handles], within_s: float) -> bool:
+    for handles in all_handles:
+        handles.refuse()
+    for _ in range(max(1, round(within_s / _END_AGAIN_S))):
+        if not sum(handles.end() for handles in all_handles):
+            return True
+        time.sleep(_END_AGAIN_S)
+    return False

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
-from allthings.historian import schema, sql, views
+from allthings.historian import schema, settings, sql, views
 from allthings.historian.asking import Asking
+from allthings.historian.buckets import MINUTES
+from allthings.historian.cancellation import Cancellation
 from allthings.historian.deleting import Deleted, Deleting
 from allthings.historian.engine import Engine
 from allthings.historian.errors import HistorianUnavailableError
@@ -51,8 +53,6 @@ class History:
         self._refused = Refused(self._opened.query)
         # Others may insert into a server.
         self._unrolled = Unrolled(self._opened.query) if self._opened.embedded else None
-        self._asking = Asking(self._opened.query, lambda: self._floors, self._unrolled)
-        self._plotting = Plotting(self._opened.query, self._asking)
         self._rollups = Rollups(self._opened.work, self._unrolled.moved if self._unrolled else None)
         self._deleting = Deleting(self._opened, self._bring_up, lambda: self._floors)
         self._floors = bool(self._opened.work.value("SELECT count() FROM floors"))
@@ -73,14 +73,22 @@ class History:
         write(self._engine, decoded, self.deletions)
         self._merges.look()
 
-    def history(self, query: HistoryQuery) -> list[Series]:
-        """Answer a question. Raises QueryRefusedError, QueryLimitError, HistorianUnavailableError."""
-        query.check()
-        return (self._asking if query.points is None else self._plotting).answer(query)
+    def history(
+        self, query: HistoryQuery, *, quick: bool = False, cancellation: Cancellation | None = None
+    ) -> list[Series]:
+        """Answer a question. One that is `quick` (see `weight.py`) may use little time and memory.
 
-    def sql(self, text: str, limits: SqlLimits | None = None) -> SqlResult:
-        """Run one SELECT of a stranger over the views. Raises QueryRefusedError, QueryLimitError."""
-        return sql.run(self._engine.sql, text, limits or SqlLimits())
+        Raises QueryRefusedError, QueryLimitError, QueryCancelledError, HistorianUnavailableError.
+        """
+        query.check()
+        handles = (self._engine.quick if quick else self._engine.query).under(cancellation)
+        asking = Asking(handles, lambda: self._floors, self._unrolled)
+        return (asking if query.points is None else Plotting(handles, asking)).answer(query)
+
+    def sql(self, text: str, limits: SqlLimits | None = None, *, cancellation: Cancellation | None = None) -> SqlResult:
+        """Run one SELECT of a stranger over the views. Raises QueryRefusedError, QueryLimitError,
+        QueryCancelledError."""
+        return sql.run(self._engine.sql.under(cancellation), text, limits or SqlLimits())
 
     def current(self, series: Sequence[tuple[str, str]] | None = None) -> pa.Table:
         """The newest reading of each series (None: of all): thing, property, time, number, text, kind, received,
@@ -116,7 +124,7 @@ class History:
 
     def rolled_up(self) -> int:
         """The log position that the minutes have reached."""
-        return self._rollups.position()
+        return int(self._engine.state.value(f"SELECT {MINUTES.rolled_up}"))
 
     def newest_position(self) -> int:
         """The greatest log position of any reading kept, or the one that the rollups have reached."""
@@ -156,13 +164,13 @@ class History:
     def disk_bytes(self) -> int:
         """Bytes that the history takes on disk."""
         return int(
-            self._engine.query.value("SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase()")
+            self._engine.state.value("SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase()")
         )
 
     def count_readings(self) -> int:
         """Readings kept, from what the engine knows of its parts: at once, but with repetitions not merged yet."""
         return int(
-            self._engine.query.value(
+            self._engine.state.value(
                 "SELECT sum(rows) FROM system.parts "
                 "WHERE active AND database = currentDatabase() AND table = 'readings'"
             )
@@ -181,6 +189,10 @@ class History:
     def count_rejects(self, *, topic: str | None = None, reason: str | None = None) -> int:
         return self._refused.count(topic, reason)
 
+    def waiting_rejects(self) -> int:
+        """All rejects that wait for somebody to mend their cause; for the state of the platform."""
+        return Refused(self._engine.state).count(None, None)
+
     def events(
         self,
         thing: str | None = None,
@@ -193,10 +205,15 @@ class History:
         """Events of a thing (None: of all), newest first."""
         return events(self._engine.query, thing, start_ns, end_ns, limit, after)
 
+    def stop_answers(self, within_s: float = settings.CLOSE_S_MAX) -> bool:
+        """End questions under way, for good. False when some have not ended within so many seconds."""
+        return self._opened is None or self._opened.stop_answers(within_s)
+
     def close(self) -> None:
-        """Close the engine, waiting for statements under way."""
+        """Close the engine. Inserts under way are waited for, questions and rollups are ended."""
         if self._opened is not None:
             # The engine ends when its merges have noticed.
             self._merges.hurry()
+            self._opened.stop_answers(settings.CLOSE_S_MAX)
             self._opened.close()
             self._opened = None

@@ -11,9 +11,14 @@ NS_PER_DAY: Final = 24 * NS_PER_HOUR
 
 DATABASE: Final = "allthings"
 
-#: Handles to the engine. Each runs one statement at a time.
+#: Connections to the engine, each for one statement at a time: for what asks the history (at once the long questions
+#: and the lists that the web lets in), for questions that are answered soon, for SQL of strangers, and for the state.
 QUERY_HANDLES: Final = 4
+QUICK_HANDLES: Final = 3
 SQL_HANDLES: Final = 2
+STATE_HANDLES: Final = 2
+#: What is ended when the history is closed has ended within this time.
+CLOSE_S_MAX: Final = 2.0
 #: How long a query waits for a free handle before it is refused.
 HANDLE_WAIT_S: Final = 30.0
 
@@ -68,9 +73,24 @@ ROLLUP_REST: Final = 3.0
 BUSY_ROWS_PER_S: Final = 5_000
 ROLLUP_MEMORY_BYTES: Final = 1_500_000_000
 
-#: What a query of ours may use. The engine's default is all that the machine has.
-QUERY_MEMORY_BYTES: Final = 1_000_000_000
+#: What a query of ours may use; the engine's default is all that the machine has. Times the number of connections it
+#: is what all may use together.
+QUERY_MEMORY_BYTES: Final = 400_000_000
 QUERY_TIME_S: Final = 60
+#: Of a question that should be answered soon: beyond it, it is asked again as a long one.
+QUICK_MEMORY_BYTES: Final = 128_000_000
+QUICK_TIME_S: Final = 5
+#: How far threads of long questions, and of SQL, stand back (nice(2)) behind all others of an embedded engine.
+QUERY_NICENESS: Final = 5
+SQL_NICENESS: Final = 15
+#: What makes a question quick (see weight.py): its rows, plots, series of one bucket each, and the span of time whose
+#: readings it has to look at.
+QUICK_ROWS_MAX: Final = 100_000
+QUICK_PLOTS_MAX: Final = 20
+QUICK_SERIES_MAX: Final = 200
+QUICK_READINGS_NS_MAX: Final = 2 * NS_PER_DAY
+STATE_MEMORY_BYTES: Final = 100_000_000
+STATE_TIME_S: Final = 10
 
 #: What rollups do not reflect yet is told to a statement as so many stretches of time at most. It is looked for in each
 #: hour of spans up to this length, in each day of longer ones.
@@ -119,6 +139,18 @@ SESSION_SETTINGS: Final = {
     "join_use_nulls": "0",
     "max_execution_time": str(QUERY_TIME_S),
     "max_memory_usage": str(QUERY_MEMORY_BYTES),
+}
+
+#: For the handles of quick questions, and of the state.
+QUICK_SETTINGS: Final = {
+    **SESSION_SETTINGS,
+    "max_execution_time": str(QUICK_TIME_S),
+    "max_memory_usage": str(QUICK_MEMORY_BYTES),
+}
+STATE_SETTINGS: Final = {
+    **SESSION_SETTINGS,
+    "max_execution_time": str(STATE_TIME_S),
+    "max_memory_usage": str(STATE_MEMORY_BYTES),
 }
 
 #: For handles that write rollups and drop what has expired: these may take long.

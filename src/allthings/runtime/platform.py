@@ -1,7 +1,7 @@
 """The platform's process: historian, twin and web in one, since an embedded history has one process; bridges beside.
 
-Start: registry, history, log; the twin from the history; then ingest, twin and web side by side. Stop: the web first,
-then ingest finishes what it has read.
+Start: registry, history, log; the twin from the history; then ingest, twin and web side by side. Stop: questions to the
+history are ended, then the web, then ingest finishes what it has read.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ _STATE_EVERY_S = 1.0
 _GATEWAY_SILENT_S = 5.0
 _TRIM_EVERY_S = 60.0
 _RETAIN_EVERY_S = 3600.0
+#: When the platform stops, answers have this time to leave; requests that are still under way then, a second more.
+_ANSWERS_LEAVE_WITHIN_S = 1.0
 _STOP_WEB_WITHIN_S = 2
 
 
@@ -148,12 +150,24 @@ class Platform:
             tell_ready()
             await self._stop.wait()
             self._stats.ready = False
-            # Live feeds end now, so that the web need not wait for them.
-            self._twin.hub.close()
-            server.should_exit = True
-            await asyncio.wait([serving, *consumers])
+            await self._stop_serving(server, serving)
+            await asyncio.wait(consumers)
             for task in beside:
                 task.cancel()
+
+    async def _stop_serving(self, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+        """Whoever waits for something that takes long is told, or is cut off: the rest has to be finished in time."""
+        # Live feeds end now, so that the web need not wait for them.
+        self._twin.hub.close()
+        server.should_exit = True
+        if not await asyncio.to_thread(self._history.stop_answers):
+            _LOGGER.warning("some questions to the history did not end when they were told to")
+        await asyncio.wait([serving], timeout=_ANSWERS_LEAVE_WITHIN_S)
+        # What is left reads an answer slowly. Its end comes to the application as the client's going away.
+        for connection in list(server.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.wait([serving])
 
     async def close(self) -> None:
         """Close what `open` opened."""
@@ -260,9 +274,15 @@ def _server(app: Any, relays: Relays, certificate: ServerCertificate | None) -> 
         ssl_context_factory=None if certificate is None else lambda *_: certificate.lasting_context(),
     )
     server = uvicorn.Server(config)
+    logging.getLogger("uvicorn.error").addFilter(_cut_off)
     # The signals are ours.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     return server
+
+
+def _cut_off(record: logging.LogRecord) -> bool:
+    """That requests under way were cut off when the platform stopped is said once; where they stood tells nothing."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 async def _run(settings: Settings) -> None:

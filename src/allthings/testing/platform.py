@@ -56,10 +56,18 @@ class Footprint:
 
 
 class Platform:
-    """`allthings up --open` on a data directory, on free ports of loopback which it keeps over restarts."""
+    """`allthings up --open` on a data directory, on free ports of loopback which it keeps over restarts.
+
+    `program` is the `allthings` to run, None the one that is installed with this.
+    """
 
     def __init__(
-        self, data: Path, *, arguments: Sequence[str] = ("--open",), environment: dict[str, str] | None = None
+        self,
+        data: Path,
+        *,
+        arguments: Sequence[str] = ("--open",),
+        environment: dict[str, str] | None = None,
+        program: Path | None = None,
     ) -> None:
         self.data = data
         self.http = ""
@@ -70,6 +78,7 @@ class Platform:
         self.output: collections.deque[str] = collections.deque(maxlen=_LINES_MAX)
         self._arguments = tuple(arguments)
         self._environment = environment or {}
+        self._program = program or Path(sysconfig.get_path("scripts")) / "allthings"
         self._process: subprocess.Popen[str] | None = None
         self._ready = threading.Event()
         self._reader: threading.Thread | None = None
@@ -103,7 +112,7 @@ class Platform:
         self._ready = threading.Event()
         self._process = subprocess.Popen(  # noqa: S603 - our own program
             [
-                *(str(Path(sysconfig.get_path("scripts")) / "allthings"), "up", "--data", str(self.data)),
+                *(str(self._program), "up", "--data", str(self.data)),
                 *("--http-port", str(self.http_port), "--mqtt-port", str(self.mqtt_port), *self._arguments),
             ],
             stdin=subprocess.DEVNULL,

@@ -20,6 +20,14 @@ class BusyError(UnavailableError):
     title = "Busy"
 
 
+class ClientGoneError(AllthingsError):
+    """The client closed the connection before it had its answer; nobody reads this one."""
+
+    type = "client-gone"
+    title = "The client went away"
+    status = 499
+
+
 class UnsupportedMediaTypeError(BadInputError):
     """The body's content type is none that the route reads."""
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from allthings.historian.cancellation import Cancellation
+from allthings.historian.errors import QueryLimitError
 from allthings.historian.query import LTTB, HistoryQuery, Series
+from allthings.historian.weight import is_quick
 from allthings.things.errors import BadInputError, LimitExceededError
 from allthings.things.types import PropertyType
 from allthings.web import points as json_points
 from allthings.web import settings, tables
+from allthings.web.answers import Patient, cut, sent
+from allthings.web.askers import asker, unless_gone
 from allthings.web.formats import MEDIA_TYPES, choose_format
 from allthings.web.moments import parse_every, parse_moment
 from allthings.web.names import PropertyParameters, ThingParameters, property_names, thing_names
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Services
-from allthings.web.streams import streamed
 
 _EXAMPLE = {
     "series": [
@@ -37,6 +43,22 @@ _EXAMPLE = {
 _CSV = "thing,property,time,value,kind\npump-7,pressure,2026-11-22T08:30:00Z,231.5,number\n"
 #: Answers with more rows than this leave in pieces, smaller ones whole.
 _WHOLE_ROWS_MAX = 4 * tables.CHUNK_ROWS
+
+
+class _Question(NamedTuple):
+    """What is asked, and the form of the answer."""
+
+    query: HistoryQuery
+    form: str
+    spreadsheet_safe: bool
+
+
+class _Answer(NamedTuple):
+    """The body, whole or in pieces, how many bytes it holds until it has left, and `next`."""
+
+    body: bytes | Iterator[bytes]
+    size: int
+    next: str | None
 
 
 @get(
@@ -112,13 +134,15 @@ async def history(
         descending=order == "desc",
         typed=chosen != "json",
     )
-    body, following = await services.pools.history.run(_answer, services, query, chosen, spreadsheet_safe)
+    question = _Question(query, chosen, spreadsheet_safe)
+    answer = await unless_gone(request, _asked(asker(request), services, question))
     headers = {"Vary": "Accept"}
-    if following:
-        headers["Link"] = _next_link(request, following)
-    if isinstance(body, bytes):
-        return Response(body, media_type=MEDIA_TYPES[chosen], headers=headers)
-    return Stream(streamed(services.pools.encode, body), media_type=MEDIA_TYPES[chosen], headers=headers)
+    if answer.next:
+        headers["Link"] = _next_link(request, answer.next)
+    if isinstance(answer.body, bytes) and answer.size <= settings.ANSWER_WHOLE_BYTES_MAX:
+        return Response(answer.body, media_type=MEDIA_TYPES[chosen], headers=headers)
+    pieces = cut(answer.body) if isinstance(answer.body, bytes) else answer.body
+    return Patient(sent(services.pools, pieces, answer.size), media_type=MEDIA_TYPES[chosen], headers=headers)
 
 
 def _series(things: list[str], properties: list[str] | None) -> tuple[tuple[str, str | None], ...]:
@@ -146,24 +170,40 @@ def _aggregates(
     return tuple(dict.fromkeys(names)), None
 
 
-def _answer(
-    services: Services, query: HistoryQuery, chosen: str, spreadsheet_safe: bool
-) -> tuple[bytes | Iterator[bytes], str | None]:
+async def _asked(who: str, services: Services, question: _Question) -> _Answer:
+    """What is quick goes its own way; what turns out not to be, and all else, waits for those that take long."""
+
+    def ask(cancellation: Cancellation, *, quick: bool) -> _Answer:
+        return _answer(services, question, quick, cancellation)
+
+    if is_quick(question.query, services.clock()):
+        with suppress(QueryLimitError):
+            return await services.pools.quick.run(who, partial(ask, quick=True))
+    return await services.pools.long.run(who, partial(ask, quick=False))
+
+
+def _answer(services: Services, question: _Question, quick: bool, cancellation: Cancellation) -> _Answer:
     """Asks and encodes in one thread: whole when it is small, else in steps that the caller takes."""
-    answer = services.history.history(query)
+    answer = services.history.history(question.query, quick=quick, cancellation=cancellation)
     following = answer[0].next if answer else None
     small = sum(series.table.num_rows for series in answer) <= _WHOLE_ROWS_MAX
-    if chosen == "json":
+    if question.form == "json":
         pieces = json_points.json_answer(answer, _units(services, answer))
     else:
-        table = tables.one_table(answer, query.aggregates or ("value",))
-        if chosen == "parquet":
-            return tables.parquet_file(table), following
-        if chosen == "csv":
-            pieces = tables.csv_chunks(table, spreadsheet_safe=spreadsheet_safe)
+        table = tables.one_table(answer, question.query.aggregates or ("value",))
+        if question.form == "parquet":
+            return _whole(tables.parquet_file(table), following)
+        if question.form == "csv":
+            pieces = tables.csv_chunks(table, spreadsheet_safe=question.spreadsheet_safe)
         else:
             pieces = tables.arrow_chunks(table)
-    return (b"".join(pieces) if small else pieces), following
+    if small:
+        return _whole(b"".join(pieces), following)
+    return _Answer(pieces, sum(series.table.nbytes for series in answer), following)
+
+
+def _whole(body: bytes, following: str | None) -> _Answer:
+    return _Answer(body, len(body), following)
 
 
 def _units(services: Services, answer: list[Series]) -> dict[tuple[str, str], str]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 from allthings.web import settings
+from allthings.web.budget import Budget
 from allthings.web.errors import BusyError
+from allthings.web.lanes import Lane
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,14 +48,28 @@ class Pool:
 
 @dataclass(slots=True)
 class Pools:
-    """One pool for each kind of call, so that a slow query never holds up a login."""
+    """One pool for each kind of call, so that a slow query never holds up a login, the state, or a chart."""
 
     registry: Pool = field(default_factory=lambda: Pool("registry", settings.REGISTRY_THREADS))
-    history: Pool = field(default_factory=lambda: Pool("history", settings.HISTORY_THREADS))
+    state: Pool = field(default_factory=lambda: Pool("state", settings.STATE_THREADS))
+    #: Lists of what is kept besides readings.
+    history: Pool = field(default_factory=lambda: Pool("history", settings.LISTS_THREADS))
+    quick: Lane = field(default_factory=lambda: Lane("the history", settings.QUICK))
+    long: Lane = field(init=False)
+    sql: Lane = field(default_factory=lambda: Lane("SQL", settings.SQL))
     encode: Pool = field(default_factory=lambda: Pool("encoder", settings.ENCODE_THREADS))
+    answers: Pool = field(default_factory=lambda: Pool("answers", settings.ANSWER_THREADS))
     uploads: Pool = field(default_factory=lambda: Pool("uploads", settings.UPLOAD_THREADS))
+    #: What answers hold that have not left yet.
+    held: Budget = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.held = Budget(settings.ANSWERS_BYTES_MAX, freed=lambda: self.long.look())
+        self.long = Lane("much of the history", settings.LONG, self.held.room)
 
     def close(self) -> None:
         """End all threads."""
-        for pool in (self.registry, self.history, self.encode, self.uploads):
+        for pool in (self.registry, self.state, self.history, self.encode, self.answers, self.uploads):
             pool.close()
+        for lane in (self.quick, self.long, self.sql):
+            lane.close()

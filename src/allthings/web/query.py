@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, post
+from litestar import Request, Response, post
 from litestar.params import JSONBody
 
+from allthings.historian.cancellation import Cancellation
 from allthings.historian.sql import SqlLimits
 from allthings.web import settings
+from allthings.web.askers import asker, unless_gone
 from allthings.web.openapi import describe
 from allthings.web.services import Given
 from allthings.web.values import dumps
@@ -39,17 +41,21 @@ _EXAMPLE = {
         request_example={"sql": "SELECT thing, max(number) AS highest FROM readings_1h GROUP BY thing"},
     ),
 )
-async def query(data: JSONBody[Query], services: Given) -> Response[bytes]:
-    """Read-only, with limits on rows, time and memory. Table `readings(thing, property, time, number, text, …)`."""
+async def query(request: Request[Any, Any, Any], data: JSONBody[Query], services: Given) -> Response[bytes]:
+    """Read-only, with limits on rows, time and memory. Table `readings(thing, property, time, number, text, …)`.
+
+    One question of a user at a time; a few may wait. It ends when the client closes the connection.
+    """
     limits = SqlLimits(
         time_s=settings.QUERY_S_MAX, memory_bytes=settings.QUERY_MEMORY_BYTES_MAX, rows=settings.QUERY_ROWS_MAX
     )
 
-    def ask() -> bytes:
-        result = services.history.sql(data.sql, limits)
+    def ask(cancellation: Cancellation) -> bytes:
+        result = services.history.sql(data.sql, limits, cancellation=cancellation)
         return dumps({"columns": result.columns, "types": result.types, "rows": result.data})
 
-    return Response(await services.pools.history.run(ask), media_type="application/json")
+    answer = await unless_gone(request, services.pools.sql.run(asker(request), ask))
+    return Response(answer, media_type="application/json")
 
 
 HANDLERS = [query]

@@ -6,6 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of a lane: calls at once, of all and of one asker; calls that wait, likewise, and for how long; how long one may
+    take. `per_user`: whoever has too many waiting is told so (429), rather than that the platform is busy (503)."""
+
+    running: int
+    running_each: int
+    waiting: int
+    waiting_each: int
+    wait_s: float
+    call_s: float
+    per_user: bool = False
+
+
 # What one request may bring
 
 #: A request body where the route says nothing else (JSON documents).
@@ -75,17 +90,41 @@ CREDENTIAL_CHARS_MAX: Final = 512
 #: Argon2 takes 64 MB and a core each.
 LOGINS_AT_ONCE_MAX: Final = 2
 
+# Questions to the history
+
+#: Those that are known to be answered soon, all others, and SQL: each at once, of all and of one asker; waiting; how
+#: long for; and how long one may take. As many as the history has connections for.
+QUICK: Final = Bounds(running=3, running_each=3, waiting=256, waiting_each=128, wait_s=15.0, call_s=15.0)
+LONG: Final = Bounds(running=2, running_each=2, waiting=128, waiting_each=64, wait_s=30.0, call_s=60.0)
+SQL: Final = Bounds(running=2, running_each=1, waiting=32, waiting_each=4, wait_s=30.0, call_s=40.0, per_user=True)
+#: Answers larger than this leave in pieces. Together they hold so much until they have been read; beyond it no other
+#: long question begins. A client that takes nothing for so long is cut off.
+ANSWER_WHOLE_BYTES_MAX: Final = 1 << 20
+ANSWERS_BYTES_MAX: Final = 256 << 20
+TAKE_S_MAX: Final = 30.0
+#: A call that is ended has ended within this time; else its thread and connection stay taken until it does.
+CALL_ENDS_S_MAX: Final = 10.0
+RETRY_AFTER_S_MAX: Final = 60
+
 # Threads for calls that block
 
 REGISTRY_THREADS: Final = 4
-HISTORY_THREADS: Final = 4
+#: What the state of the platform is told from; small lists of the history.
+STATE_THREADS: Final = 2
+LISTS_THREADS: Final = 2
 ENCODE_THREADS: Final = 2
+#: Pieces of large answers that are on their way.
+ANSWER_THREADS: Final = 2
 UPLOAD_THREADS: Final = 2
 #: Calls that wait for a thread of a pool; the next one is refused with 503.
 WAITING_MAX: Final = 256
 
 #: The state of the platform is gathered at most this often, the size of the data directory more seldom.
 STATUS_CACHED_S: Final = 1.0
+#: Who asks waits for so long, then the state is told as it was last, unless it is too old. The first one waits longer.
+STATUS_WAIT_S_MAX: Final = 0.2
+STATUS_FIRST_S_MAX: Final = 5.0
+STATUS_OLD_S_MAX: Final = 30.0
 DISK_CACHED_S: Final = 15.0
 #: The state does not wait longer for an append that is tried.
 APPEND_SHOWN_S: Final = 0.3

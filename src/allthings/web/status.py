@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import msgspec
@@ -13,11 +14,13 @@ from allthings.gateway.statistics import DISK
 from allthings.log import reserve
 from allthings.log.errors import LogUnavailableError, NoRoomError
 from allthings.log.stream import LogStatus
-from allthings.things.errors import UnavailableError
+from allthings.things.errors import LimitExceededError, UnavailableError
 from allthings.things.times import NS_PER_S, format_time
 from allthings.web import disk, settings
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Rates, Role, Services, Totals
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class ThingCounts(msgspec.Struct):
@@ -80,33 +83,58 @@ class Status(msgspec.Struct):
 
 
 class StatusKeeper:
-    """Gathers the state at most once a second, however many ask."""
+    """Gathers the state at most once a second, however many ask. Nobody waits for a part that is slow."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._lock = asyncio.Lock()
+        self._gathering: asyncio.Task[Status] | None = None
         self._status: Status | None = None
         self._gathered_ns = 0
         self._data_bytes = 0
         self._measured_ns = 0
+        self._history_bytes = 0
+        self._rejects = 0
 
     async def get(self) -> Status:
-        """The state, at most STATUS_CACHED_S old. Raises UnavailableError when a part does not answer."""
-        async with self._lock:
-            now = self._services.clock()
-            if self._status is None or now - self._gathered_ns >= settings.STATUS_CACHED_S * NS_PER_S:
-                self._status = await self._gather(now)
-                self._gathered_ns = now
+        """The state, at most STATUS_CACHED_S old, or as it was last when that would take long: `now` says of when.
+
+        Raises UnavailableError when the log or the registry does not answer, or the state is too old to be told.
+        """
+        now = self._services.clock()
+        age_s = (now - self._gathered_ns) / NS_PER_S
+        if self._status is not None and age_s < settings.STATUS_CACHED_S:
             return self._status
+        if self._gathering is None:
+            self._gathering = asyncio.create_task(self._gather_now(now), name="status")
+            self._gathering.add_done_callback(self._gathered)
+        # The others go on waiting when the client of one goes away.
+        gathering = self._gathering
+        within_s = settings.STATUS_FIRST_S_MAX if self._status is None else settings.STATUS_WAIT_S_MAX
+        await asyncio.wait([gathering], timeout=within_s)
+        if gathering.done():
+            return gathering.result()
+        if self._status is not None and age_s < settings.STATUS_OLD_S_MAX:
+            return self._status
+        raise UnavailableError("the state of the platform cannot be told: a part of it does not answer")
+
+    def _gathered(self, gathering: asyncio.Task[Status]) -> None:
+        self._gathering = None
+        if not gathering.cancelled() and (error := gathering.exception()) is not None:
+            _LOGGER.warning("the state of the platform cannot be gathered: %s", error)
+
+    async def _gather_now(self, now: int) -> Status:
+        self._status = await self._gather(now)
+        self._gathered_ns = now
+        return self._status
 
     async def _gather(self, now: int) -> Status:
         services = self._services
         stats = services.stats
         log = await services.log.status()
         run, things = services.pools.registry.run, services.registry.things
-        history_bytes = await services.pools.history.run(services.history.disk_bytes)
         room = await run(reserve.room, services.settings.data_dir)
         shortage = await run(services.reserve.shortage) if services.reserve else ""
+        await self._look_at_history()
         return Status(
             version=allthings.__version__,
             started=format_time(services.settings.started_ns),
@@ -120,14 +148,14 @@ class StatusKeeper:
             rates=stats.rates,
             totals=Totals(
                 readings=stats.totals.readings,
-                rejects=await services.pools.history.run(services.history.count_rejects),
+                rejects=self._rejects,
                 unclaimed=stats.totals.unclaimed,
             ),
             disk=Disk(
                 data_bytes=await self._measured(now),
                 free_bytes=room.free_bytes,
                 log_bytes=log.bytes,
-                history_bytes=history_bytes,
+                history_bytes=self._history_bytes,
                 free_files=room.free_files,
                 shortage=shortage,
             ),
@@ -151,11 +179,17 @@ class StatusKeeper:
             return asked.result() or stats.trouble
         return stats.trouble or f"an append is not answered within {settings.APPEND_SHOWN_S:g} s"
 
+    async def _look_at_history(self) -> None:
+        """What the history tells stays as it was while it does not answer: /ready says that."""
+        run, history = self._services.pools.state.run, self._services.history
+        try:
+            self._history_bytes, self._rejects = await run(history.disk_bytes), await run(history.waiting_rejects)
+        except (UnavailableError, LimitExceededError) as error:
+            _LOGGER.info("the history does not tell its size: %s", error.detail)
+
     async def _measured(self, now: int) -> int:
         if not self._measured_ns or now - self._measured_ns >= settings.DISK_CACHED_S * NS_PER_S:
-            self._data_bytes = await self._services.pools.registry.run(
-                disk.folder_bytes, self._services.settings.data_dir
-            )
+            self._data_bytes = await self._services.pools.state.run(disk.folder_bytes, self._services.settings.data_dir)
             self._measured_ns = now
         return self._data_bytes
 
@@ -237,7 +271,7 @@ async def ready(services: Given) -> dict[str, str]:
         "disk": _room(services),
         "log": _takes(services),
         "registry": services.pools.registry.run(services.registry.things.version),
-        "history": services.pools.history.run(services.history.rolled_up),
+        "history": services.pools.state.run(services.history.rolled_up),
     }
     answers = await asyncio.gather(*checks.values(), return_exceptions=True)
     for name, answer in zip(checks, answers, strict=True):
