@@ -23,7 +23,7 @@ SOAK_S ?= 3600
 NODE := scripts/with-node
 CONSOLE_SOURCES := $(shell find web-console -type f -not -path '*/node_modules/*' -not -path '*/.*' 2>/dev/null)
 
-.PHONY: help setup demo test lint fmt bench soak docs reference console console-check screenshots lock clean
+.PHONY: help setup wheel deb demo test lint fmt bench soak docs reference console console-check screenshots lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1 /p' $(MAKEFILE_LIST) | awk '{name=$$1; $$1=""; printf "  make %-14s%s\n", name, $$0}'
@@ -71,11 +71,13 @@ test: $(READY) $(STATIC) $(JAVASCRIPT)  ## all tests but the long ones
 	@scripts/system-packages chromium mosquitto mosquitto-clients
 	$(PY) -m pytest -m "not soak" -n 2 --durations 25 $(ARGS)
 
-lint: $(READY)  ## style, types, layers, documentation
+lint: $(READY)  ## style, types, layers, deployment files, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(MAKE) --no-print-directory docs
 
 fmt: $(READY)  ## put the sources into form
@@ -94,6 +96,12 @@ soak: $(READY) $(STATIC)  ## the long tests: kills under load (SOAK_S seconds of
 	$(PY) tests/fuzz/fuzz_mqtt.py -max_total_time=$(FUZZ_S)
 	$(PY) tests/fuzz/fuzz_sessions.py -max_total_time=$(FUZZ_S)
 	$(PY) tests/fuzz/fuzz_lane.py -max_total_time=$(FUZZ_S)
+
+wheel: $(READY) $(STATIC)  ## a wheel and an sdist with the console in them, in dist/
+	$(PY) -m hatchling build
+
+deb: wheel  ## a Debian package for this machine's release, in dist/
+	$(PY) scripts/make_deb.py $(ARGS)
 
 docs: $(READY)  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
