@@ -13,7 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from allthings.cli import create
+from allthings.cli.checks import LOSSES_DAYS
 from allthings.gateway import ring
+from allthings.log import losses
 from allthings.registry.sealing import Sealing
 from allthings.runtime.authority import SERVER_DAYS, Authority
 from allthings.things.times import NS_PER_S, now_ns
@@ -126,3 +128,16 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     result = CliRunner().invoke(APP, ["doctor", "--url", "http://127.0.0.1:9", "--data", str(tmp_path)])
     assert "s3cret" not in result.output
     assert "(set)" in result.output
+
+
+def test_losses_are_told_for_some_weeks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    old = now_ns() - (LOSSES_DAYS + 1) * 86_400 * NS_PER_S
+    losses.write(tmp_path, [losses.found(old, losses.SESSION, "long-ago", 1, "it was damaged")])
+    _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+    assert found["losses"]["state"] == "ok"
+    losses.write(tmp_path, [losses.found(now_ns(), losses.MESSAGES, f"pump-{n}", 3, "damaged") for n in range(12)])
+    _, found = examine(monkeypatch, tmp_path, "--data", str(tmp_path))
+    assert found["losses"]["state"] == "warn"
+    assert "3 messages that waited for client 'pump-11' are lost: damaged" in found["losses"]["detail"]
+    assert "and 2 more" in found["losses"]["detail"]
+    assert losses.FILE in found["losses"]["advice"]

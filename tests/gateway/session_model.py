@@ -204,13 +204,14 @@ class Model:
                 if not delay_s:
                     said.append(session.will)
                     session.will, session.will_due_ns = None, 0
-            if not session.expiry_s:
-                self.end(session)
-                continue
             if session.connected:
                 session.connected = False
                 session.left_from_ns = now_ns
             session.left_to_ns = now_ns
+        # Nobody is connected when it is decided who inherits what these had of shared subscriptions.
+        for session in tuple(self.sessions.values()):
+            if not session.expiry_s:
+                self.end(session)
         for will in said:
             self.route(will)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 from allthings.gateway.access import Credentials
@@ -144,7 +145,10 @@ class Peer:
 class Station:
     """The gateway's parts as they run together, on a log of the caller's. `family` names it in the log."""
 
-    def __init__(self, log: Log, family: str, clock: Callable[[], int], shard: Shard = ALONE) -> None:
+    def __init__(
+        self, log: Log, family: str, clock: Callable[[], int], shard: Shard = ALONE, data: Path | None = None
+    ) -> None:
+        self.data = data
         self.log = log
         self.family = family
         self.source = shard.source(family)
@@ -161,8 +165,8 @@ class Station:
             name = f"sessions-{self.family}-{self.shard.index}of{self.shard.count}"
             await self.log.save_position(name, (await self.log.status()).last)
         audit = AuditTrail(None, self.clock)
-        self.broker = Broker(self.log, self.source, self.clock, Credentials(None), audit, self.shard)
-        self.keeper = Keeper(self.log, self.broker, self.family)
+        self.broker = Broker(self.log, self.source, self.clock, Credentials(None), audit, self.shard, self.data)
+        self.keeper = Keeper(self.log, self.broker, self.family, self.data)
         async with asyncio.timeout(20):
             await self.keeper.load()
         self._tasks = [

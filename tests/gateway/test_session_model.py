@@ -11,8 +11,10 @@ import contextlib
 import inspect
 import itertools
 import os
+import tempfile
 import traceback
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -23,6 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from allthings.gateway import settings
+from allthings.log import losses
 from allthings.log.stream import Log
 from allthings.mqtt.packets import Will
 from allthings.mqtt.properties import Properties
@@ -60,6 +63,7 @@ class SessionMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.runner = asyncio.Runner()
         self.clock = Clock()
+        self.data = tempfile.TemporaryDirectory()
         self.number = 0
         self.steps: list[str] = []
         self.model = Model()
@@ -71,7 +75,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.log = await Log.connect(self.url)
         for table in (f"sessions-{_SOURCE}", "retained"):
             await self._clear(table)
-        self.station = await Station(self.log, _SOURCE, self.clock).start(fresh=True)
+        self.station = await Station(self.log, _SOURCE, self.clock, data=Path(self.data.name)).start(fresh=True)
         # Something to lose from the first step on.
         for name, wanted, qos in (("three", "a/#", 2), ("five", "a/+", 1), ("six", "b", 2), ("six", "a/x", 2)):
             if not self.clients[name].connected:
@@ -118,6 +122,8 @@ class SessionMachine(RuleBasedStateMachine):
             client.acknowledged.clear()
 
     def _check(self, *, complete: bool) -> None:
+        # Nothing is damaged, so nothing may be told to be lost.
+        assert losses.read(Path(self.data.name)) == []
         everyone = [session for client in self.clients.values() for session in client.past]
         for client in self.clients.values():
             for session in client.past:
@@ -406,6 +412,7 @@ class SessionMachine(RuleBasedStateMachine):
         finally:
             self.runner.run(self._close())
             self.runner.close()
+            self.data.cleanup()
 
     async def _finish(self) -> None:
         """Everybody comes back once more: now nothing may be missing."""

@@ -13,7 +13,7 @@ import pytest
 from allthings.historian import settings
 from allthings.historian.errors import HistorianUnavailableError, LogReplacedError, QueryRefusedError
 from allthings.historian.history import History
-from allthings.historian.ingest import CONSUMER, Ingest
+from allthings.historian.ingest import CONSUMER, Ingest, check_log
 from allthings.historian.query import HistoryQuery
 from allthings.log import block
 from allthings.log.entry import Entry
@@ -270,7 +270,9 @@ async def test_another_log_is_refused(history: History) -> None:
     log = ListLog()
     log.add(6)
     with pytest.raises(LogReplacedError, match="ends at block 6"):
-        await Ingest(log, Feed(log, Rows()), Rows(), history).run(asyncio.Event())
+        await check_log(log, history)
+    log.add(1)
+    await check_log(log, history)
 
 
 async def test_rollups_run_beside(history: History, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,3 +187,26 @@ async def test_consumers_come_to_an_end_with_it() -> None:
         await asyncio.sleep(0)
     with pytest.raises(StopAsyncIteration):
         await waiting
+
+
+class HolesLog(ListLog):
+    """It has lost some blocks."""
+
+    async def read(self, after: int, *, stop: asyncio.Event | None = None) -> AsyncIterator[list[Entry]]:
+        async for entries in super().read(after, stop=stop):
+            if there := [entry for entry in entries if entry.sequence not in (1, 4, 5)]:
+                yield there
+
+
+async def test_blocks_that_are_not_there_are_told() -> None:
+    told: list[tuple[int, int]] = []
+    stop = asyncio.Event()
+    feed = Feed(HolesLog(9), Decodes(), lambda first, last: told.append((first, last)))
+    reading = feed.read(0)
+    running = asyncio.create_task(feed.run(0, stop))
+    async with asyncio.timeout(30):
+        while (await anext(reading))[-1].sequence < 9:
+            pass
+    stop.set()
+    await running
+    assert told == [(1, 1), (4, 5)]

@@ -34,6 +34,7 @@ COMMANDS: Final = (
     "bridge",
     "certs",
     "doctor",
+    "repair",
     "bench",
     "version",
 )

@@ -33,6 +33,9 @@ CLOCK_S_MAX: Final = 5.0
 CERTIFICATE_DAYS_MIN: Final = 21
 #: Free disk, as a multiple of the reserve below which devices have to wait, that deserves a word.
 RESERVE_FACTOR: Final = 4
+#: What was lost is told for so long, and so much of it.
+LOSSES_DAYS: Final = 30
+LOSSES_TOLD_MAX: Final = 10
 _STEP_WATCH_S: Final = 0.2
 _STEP_S_MAX: Final = 0.1
 _BUILT_NS: Final = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * NS_PER_S
@@ -57,6 +60,7 @@ def machine(settings: Settings, addresses: dict[str, str], running: bool) -> Ite
     yield _data(settings)
     yield _secret_key(settings)
     yield _disk(settings)
+    yield _losses(settings, now_ns())
     ports = [("HTTP", settings.http_port, "--http-port"), ("MQTT", settings.mqtt_port, "--mqtt-port")]
     if settings.mqtts_port >= 0:
         ports.append(("MQTTS", settings.mqtts_port, "--mqtts-port"))
@@ -160,6 +164,21 @@ def _disk(settings: Settings) -> Finding:
     if free < reserve * RESERVE_FACTOR or (files is not None and files < reserve_files * RESERVE_FACTOR):
         return Finding("disk", "warn", detail, "free some space soon, or shorten keep_raw_days and log_keep_gb")
     return Finding("disk", "ok", detail)
+
+
+def _losses(settings: Settings, now: int) -> Finding:
+    """What was found to be lost through damage, for some weeks."""
+    from allthings.log import losses
+
+    since = format_time(now - LOSSES_DAYS * 86_400 * NS_PER_S)
+    found = [loss for loss in losses.read(settings.data) if loss.time > since]
+    if not found:
+        return Finding("losses", "ok", "nothing was found to be lost")
+    told = [f"{loss.time}: {losses.sentence(loss)}" for loss in reversed(found[-LOSSES_TOLD_MAX:])]
+    if len(found) > len(told):
+        told.append(f"and {len(found) - len(told)} more")
+    path = settings.data / losses.FILE
+    return Finding("losses", "warn", "\n".join(told), f"all of it is in {path}; remove that file once you have seen it")
 
 
 def _port(what: str, host: str, port: int, flag: str) -> Finding:

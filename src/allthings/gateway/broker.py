@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from allthings.gateway import settings
@@ -19,6 +20,7 @@ from allthings.gateway.division import Division
 from allthings.gateway.entrance import Entrance
 from allthings.gateway.gathering import Run
 from allthings.gateway.lane import Lane
+from allthings.gateway.lost import Lost
 from allthings.gateway.messages import forwarded
 from allthings.gateway.quota import Quotas
 from allthings.gateway.refill import Refill
@@ -62,6 +64,7 @@ class Broker:
         credentials: Credentials,
         audit: AuditTrail,
         shard: Shard = ALONE,
+        data: Path | None = None,
     ) -> None:
         self.source = source
         self.shard = shard
@@ -105,7 +108,8 @@ class Broker:
         self.lane: Lane | None = None
         if shard.count > 1:
             self.shares = Shares(shard, self.routing)
-        self.refill = Refill(log)
+        self.lost = Lost(data, now_ns)
+        self.refill = Refill(log, self.lost)
         self.sessions = Sessions(
             self.collector, self.routing, self.deadlines, now_ns, self._publish_will, self.refill.begin, self.shares
         )

@@ -135,6 +135,10 @@ class _Elsewhere:
             if entry is None:
                 continue
             rows = [position - block.position(sequence, 0) for position in positions]
-            messages = list(messages_at(entry.batch, sequence, rows, entry.source))
+            try:
+                messages = list(messages_at(entry.batch, sequence, rows, entry.source))
+            except pa.ArrowInvalid as error:
+                _LOGGER.error("block %d is damaged; its messages reach no subscriber: %s", sequence, error)
+                continue
             if not broker.routing.deliver_given(forwarded.share, messages):
                 self._forward(forwarded.share, [block.position(sequence, row) for row in rows])

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from allthings.gateway import settings
+from allthings.gateway.accounts import Accounts
 from allthings.gateway.kept import (
     KeptRetained,
     KeptWill,
@@ -28,6 +30,7 @@ from allthings.gateway.retained import RetainedMessage
 from allthings.gateway.wills import LastWill
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError
+from allthings.log.losses import BLOCKS
 from allthings.log.table import key_of
 
 if TYPE_CHECKING:
@@ -41,9 +44,13 @@ _AGAIN_S: Final = 0.1
 
 
 class Keeper:
-    """Loads at the start, then keeps what changes every few seconds. `family` names the gateways of this machine."""
+    """Loads at the start, then keeps what changes every few seconds.
 
-    def __init__(self, log: Log, broker: Broker, family: str) -> None:
+    `family` names the gateways of this machine; in `data`, its data directory, stands who has what, should the log lose
+    it.
+    """
+
+    def __init__(self, log: Log, broker: Broker, family: str, data: Path | None = None) -> None:
         self._log = log
         self._broker = broker
         self._family = family
@@ -61,6 +68,7 @@ class Keeper:
         self._replayed = 0
         #: Up to which block this gateway kept its sessions.
         self._kept = 0
+        self._accounts = Accounts(broker, data)
         self._keeping = asyncio.Lock()
 
     # Load
@@ -72,6 +80,7 @@ class Keeper:
         self._sessions = await self._log.table(f"sessions-{self._family}")
         self._retained = await self._log.table("retained")
         self._wills = await self._log.table(f"wills-{self._family}")
+        await self._accounts.read()
         await self._load_retained()
         self._replayed = await self._begin()
         replay = Replay(self._broker, self._family, self._replayed, self._kept)
@@ -79,9 +88,11 @@ class Keeper:
         await self._load_sessions(replay)
         blocks = await self._replay_log(replay)
         self._broker.collector.sequence = self._broker.followed = self._replayed
+        await self._accounts.compare(self._log)
         await replay.fetch_claims()
         await replay.fetch_forwarded()
         replay.settle()
+        await self._broker.lost.tell()
         if self._stale:
             for each in self._broker.sessions.by_client.values():
                 each.dirty = True
@@ -114,6 +125,7 @@ class Keeper:
                     retained.rows.loaded(key, kept.topic)
                     message = RetainedMessage(kept.payload, kept.qos, kept.properties, kept.received_ns, kept.position)
                     retained.keep(kept.topic, message)
+                    self._accounts.retained.note(kept.topic)
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the retained messages is damaged and left out: %s", key, error)
         retained.rows.dirty.clear()
@@ -129,6 +141,7 @@ class Keeper:
             if not self._shard.owns(session.client):
                 continue
             replay.session(session)
+            self._accounts.loaded(session.client)
             if will is not None:
                 # A row of a former layout. Once the will is in its own, it must not stand here any more.
                 self._broker.sessions.by_client[session.client].dirty = True
@@ -179,6 +192,7 @@ class Keeper:
                     await self._wills.delete(key)
             for name in self._stale:
                 await self._log.forget_position(name)
+                self._accounts.forget(name.rpartition("-")[2])
             self._stale = []
 
     async def _replay_log(self, replay: Replay) -> int:
@@ -186,20 +200,27 @@ class Keeper:
         status = await self._log.status()
         blocks = 0
         after = max(self._replayed, status.first - 1)
-        if after > self._replayed > 0:
-            _LOGGER.error("blocks %d to %d are not in the log any more: sessions miss them", self._replayed + 1, after)
+        if self._replayed:
+            self._missed(self._replayed + 1, after)
         self._replayed = after
         if after >= status.last:
             return 0
         stop = asyncio.Event()
         async for entries in self._log.read(after, stop=stop):
             for entry in entries:
+                self._missed(self._replayed + 1, entry.sequence - 1)
+                self._replayed = entry.sequence
                 replay.block(entry)
                 blocks += 1
             self._replayed = entries[-1].sequence
             if self._replayed >= status.last:
                 break
         return blocks
+
+    def _missed(self, first: int, last: int) -> None:
+        if first <= last:
+            why = "sessions do not learn what was in them since they were last kept"
+            self._broker.lost.add(BLOCKS, f"{first} to {last}", last - first + 1, why)
 
     # Keep
 
@@ -246,19 +267,18 @@ class Keeper:
         gone -= {session.client for session in dirty}
         if sequence == self._replayed and not (topics or wills or gone or dirty or self._stale):
             return
+        # All as it stands at this moment: nothing may happen before it is encoded.
+        rows = [(self._retained, key, value) for key, value in self._retained_rows(topics)]
+        rows += [(self._wills, key, value) for key, value in self._will_rows(wills)]
+        rows += [(self._sessions, key_of(client), b"") for client in gone]
+        for session in dirty:
+            session.dirty = False
+            rows.append((self._sessions, key_of(session.client), encode_session(session, broker.source, *stood)))
         try:
+            await self._accounts.leave(gone, topics)
             async with asyncio.TaskGroup() as tasks:
-                for key, value in self._retained_rows(topics):
-                    tasks.create_task(put(self._retained, key, value))
-                for key, value in self._will_rows(wills):
-                    tasks.create_task(put(self._wills, key, value))
-                for client in gone:
-                    tasks.create_task(put(self._sessions, key_of(client), b""))
-                for session in dirty:
-                    session.dirty = False
-                    tasks.create_task(
-                        put(self._sessions, key_of(session.client), encode_session(session, broker.source, *stood))
-                    )
+                for table, key, value in rows:
+                    tasks.create_task(put(table, key, value))
             await self._log.save_position(self._name, sequence)
         except* LogUnavailableError as errors:
             broker.retained.rows.dirty |= topics
@@ -268,6 +288,7 @@ class Keeper:
                 session.dirty = True
             raise errors.exceptions[0] from None
         self._replayed = sequence
+        await self._accounts.enter(dirty, topics)
         if self._stale and not self._shard.index:
             await self._forget_stale()
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from allthings.gateway import backlog, settings
+from allthings.gateway.lost import Lost
 from allthings.gateway.messages import Delivery, Message, split_expiry
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError
+from allthings.log.losses import MESSAGES
 from allthings.mqtt.filters import matches, split_share
 
 if TYPE_CHECKING:
@@ -28,8 +30,9 @@ _AGAIN_S = 0.2
 class Refill:
     """Fetches for one session at a time what comes next in it."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, lost: Lost) -> None:
         self._log = log
+        self._lost = lost
         self._tasks: set[asyncio.Task[None]] = set()
         #: Blocks that were read last, or are being read: sessions that come back together wait for the same ones.
         self._blocks: OrderedDict[int, asyncio.Task[Entry | None]] = OrderedDict()
@@ -66,21 +69,38 @@ class Refill:
                 lost = min(session.queue.spilled.dropped - dropped, covered)
                 session.queue.spilled.drop(covered - lost)
                 came = []
+                missing = []
                 for position, options in head[lost:covered]:
                     message = found.get(position)
                     if message is None:
-                        # Older than what the log keeps.
-                        session.expired += 1
+                        missing.append(position)
                         continue
                     came.append(_delivery(session, message, options))
                 session.admit(came)
                 session.pump()
+                await self.miss(session, missing)
                 if len(session.queue.waiting) >= settings.SESSION_MEMORY_MESSAGES_MAX // 2 or (
                     session.queue.waiting_bytes >= settings.SESSION_MEMORY_BYTES_MAX
                 ):
                     return
         finally:
             session.refilling = False
+
+    async def miss(self, session: Session, positions: list[int]) -> None:
+        """A session does not get the messages at these positions: they were older than what the log keeps, or lost."""
+        if not positions:
+            return
+        session.expired += len(positions)
+        try:
+            trimmed = await self._log.trimmed()
+        except LogUnavailableError:
+            # Rather too many losses are told than one too few.
+            trimmed = 0
+        lost = [sequence for sequence in map(block.sequence, positions) if sequence > trimmed]
+        if lost:
+            why = f"blocks {min(lost)} to {max(lost)} of the log cannot be read"
+            self._lost.add(MESSAGES, session.client, len(lost), why)
+            await self._lost.tell()
 
     async def fetch(self, positions: list[int], bytes_max: int = 2**62) -> tuple[dict[int, Message], int]:
         """The messages at these positions as far as the log still has them, and how many positions that covers.
@@ -131,7 +151,7 @@ def _messages(entry: Entry, positions: list[int]) -> list[Message]:
     try:
         batch = entry.batch
     except pa.ArrowInvalid:
-        _LOGGER.error("block %d is damaged: %d messages for subscribers are lost", entry.sequence, len(positions))
+        # Whoever waited for them says so.
         return []
     first = block.position(entry.sequence, 0)
     rows = [position - first for position in positions if position - first < batch.num_rows]

@@ -33,6 +33,7 @@ from allthings.gateway.messages import Delivery, Message, split_expiry
 from allthings.gateway.session import Session, Subscription
 from allthings.gateway.shard import is_gateway
 from allthings.log import block
+from allthings.log.losses import BLOCKS
 from allthings.mqtt.filters import split_share
 from allthings.mqtt.outbox import Stage
 
@@ -125,7 +126,7 @@ class Replay:
         try:
             batch = entry.batch
         except pa.ArrowInvalid as error:
-            _LOGGER.error("block %d is damaged; its messages reach no session: %s", entry.sequence, error)
+            self._broker.lost.add(BLOCKS, str(entry.sequence), 1, f"no session learns what was in it: {error}")
             return
         if block.is_readings(batch):
             return
@@ -255,9 +256,8 @@ class Replay:
             for session, packet_id in claimed:
                 item = session.outbox.flights[packet_id].item
                 if message is None or item is None:
-                    # Older than what the log keeps.
                     session.outbox.drop(packet_id)
-                    session.expired += 1
+                    await self._broker.refill.miss(session, [position])
                 else:
                     session.outbox.fill(packet_id, item._replace(message=message), message.size)
         self._claims.clear()
@@ -268,9 +268,10 @@ class Replay:
             found = Backlog()
             for sequence, positions in itertools.groupby(change.positions, block.sequence):
                 entry = await self._broker.refill.block(sequence)
-                if entry is None:
+                flags = _flags(entry)
+                if not flags:
+                    _LOGGER.error("block %d cannot be read; what it gave to others is lost", sequence)
                     continue
-                flags = entry.batch.column("flags").to_pylist()
                 for position in positions:
                     options = flags[position - block.position(sequence, 0)] & (backlog.QOS | backlog.RETAIN)
                     found.append(position, options)
@@ -313,6 +314,16 @@ class Replay:
                 session.will = will
                 sessions.lose(session)
                 sessions.watch(session)
+
+
+def _flags(entry: Entry | None) -> list[int]:
+    """Those of a block's messages, none if it cannot be read."""
+    if entry is None:
+        return []
+    try:
+        return list(entry.batch.column("flags").to_pylist())
+    except pa.ArrowInvalid:
+        return []
 
 
 def _holding(session: Session, share: str) -> set[int]:

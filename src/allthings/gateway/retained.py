@@ -38,6 +38,10 @@ class Retained:
     def get(self, topic: str) -> RetainedMessage | None:
         return self._tree.get(topic)
 
+    def known(self, topic: str) -> bool:
+        """Whether a topic has a message, or had it removed lately."""
+        return topic in self._removed or self._tree.get(topic) is not None
+
     def keep(self, topic: str, message: RetainedMessage) -> None:
         """Replace a topic's message; an empty payload removes it [MQTT-3.3.1-6]."""
         before = self._tree.get(topic)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -54,6 +55,7 @@ async def run_gateway(
     control_characters: bool = False,
     now_ns: Callable[[], int],
     reserve: Reserve | None,
+    data: Path | None = None,
     ready: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
@@ -63,17 +65,17 @@ async def run_gateway(
     from which it takes connections, then one to each of them).
     `control_characters`: let them through in topics, filters, client ids and user names.
     In open mode, or without a registry, anyone may do anything. `reserve`: what is kept free of the disk, None when
-    nobody needs to look.
+    nobody needs to look. `data`: the data directory, where it is noted who has sessions.
     """
     audit = AuditTrail(registry, now_ns)
     source = shard.source(family)
-    broker = Broker(log, source, now_ns, Credentials(registry, open_mode=open_mode), audit, shard)
+    broker = Broker(log, source, now_ns, Credentials(registry, open_mode=open_mode), audit, shard, data)
     broker.entrance.keepalive_s_max = keepalive_s_max
     if control_characters:
         broker.let_control_characters_through()
     lag = Lag(lambda on: broker.hold("waiting for the historian", on))
     warm_up()
-    keeper = Keeper(log, broker, family)
+    keeper = Keeper(log, broker, family, data)
     await keeper.load()
     async with asyncio.TaskGroup() as tasks:
         appending = tasks.create_task(broker.collector.run())

@@ -35,3 +35,12 @@ class QueryCancelledError(UnavailableError):
 class LogReplacedError(UnavailableError):
     type = "log-replaced"
     title = "The log is not the one that the history came from"
+
+
+def log_replaced(last: int, known: int) -> LogReplacedError:
+    """The log ends at block `last`, the history has seen block `known`."""
+    return LogReplacedError(
+        f"the log ends at block {last}, but the history has readings up to block {known}: the log has lost its end, "
+        "or it is not the one that the history came from. Restore the log's directory from a backup of the same "
+        "moment, or let `allthings repair` go on behind the history, which stays as it is"
+    )

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from allthings.historian import settings
-from allthings.historian.errors import LogReplacedError
+from allthings.historian.errors import log_replaced
 from allthings.historian.history import History
 from allthings.log import block
 from allthings.log.entry import Entry
@@ -55,6 +55,18 @@ class Decodes(Protocol):
     async def decode(self, entry: Entry) -> Decoded: ...
 
 
+async def check_log(log: Blocks, history: History) -> int:
+    """The last block that the history has something of.
+
+    Raises LogReplacedError when the log cannot be the one that the history came from.
+    """
+    known = block.sequence(await asyncio.to_thread(history.newest_position))
+    last = (await log.status()).last
+    if last < known:
+        raise log_replaced(last, known)
+    return known
+
+
 class Ingest:
     """Takes the log into the history.
 
@@ -83,13 +95,9 @@ class Ingest:
         self.trouble = ""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take until the source ends, as it does when `stop` is set; what was taken is inserted before this returns.
-
-        Raises LogReplacedError when the log cannot be the one that the history came from.
-        """
+        """Take until the source ends, as it does when `stop` is set; what was taken is inserted before this returns."""
         self.sequence = await self._log.position(CONSUMER)
         found = self._source.read(self.sequence)
-        await self._check_log()
         async with asyncio.TaskGroup() as tasks:
             upkeep = tasks.create_task(self._roll_up(), name="rollups")
             inserting = tasks.create_task(self._insert_all(stop), name="inserts")
@@ -102,15 +110,6 @@ class Ingest:
             await inserting
             self._history.stop_rollups()
             upkeep.cancel()
-
-    async def _check_log(self) -> None:
-        known = block.sequence(await asyncio.to_thread(self._history.newest_position))
-        last = (await self._log.status()).last
-        if last < known:
-            raise LogReplacedError(
-                f"the log ends at block {last}, but the history has readings of block {known}: this is not the log "
-                "that the history came from. Restore the log's directory, or begin with an empty data directory."
-            )
 
     # Reading
 

@@ -7,6 +7,8 @@ from typing import Final
 STREAM: Final = "allthings"
 SUBJECT: Final = "allthings.blocks"
 POSITIONS_BUCKET: Final = "allthings-positions"
+#: Among the positions: up to which block old ones were dropped.
+TRIMMED: Final = "trimmed"
 #: The header of a block that has no retained message: `0`.
 RETAINED: Final = "Allthings-Retained"
 TABLES: Final = "allthings-table"

@@ -21,7 +21,7 @@ import nats.js.errors
 import pyarrow as pa
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StorageType, StreamConfig
 
-from allthings.log import block, settings
+from allthings.log import block, gaps, settings
 from allthings.log.appender import IDENTITY, Appender, publish
 from allthings.log.connecting import connected, shown
 from allthings.log.entry import Entry
@@ -105,9 +105,9 @@ class Log:
         )
         try:
             await heeding(self._js.stream_info(settings.STREAM))
-            await heeding(self._js.update_stream(config))
+            found = await heeding(self._js.update_stream(config))
         except nats.js.errors.NotFoundError:
-            await heeding(self._js.add_stream(config))
+            found = await heeding(self._js.add_stream(config))
         try:
             self._positions = await heeding(self._js.key_value(settings.POSITIONS_BUCKET))
         except nats.js.errors.NotFoundError:
@@ -116,6 +116,11 @@ class Log:
                     bucket=settings.POSITIONS_BUCKET, history=1, storage=StorageType.FILE, replicas=self._replicas
                 )
             )
+        try:
+            await heeding(self._positions.get(settings.TRIMMED))
+        except nats.js.errors.KeyNotFoundError:
+            # A log that was made, or trimmed, before this was noted.
+            await heeding(self._positions.put(settings.TRIMMED, str(max(0, found.state.first_seq - 1)).encode()))
 
     def _on_reconnect(self) -> None:
         self._underway.interrupt()
@@ -290,7 +295,7 @@ class Log:
         try:
             state = (await heeding(self._js.stream_info(settings.STREAM))).state
             rows = Table(self._js, self._underway, self._positions, settings.POSITIONS_BUCKET).rows()
-            positions = {name: int(value) async for name, value in rows}
+            positions = {name: int(value) async for name, value in rows if name != settings.TRIMMED}
         except (nats.errors.Error, TimeoutError) as error:
             raise LogUnavailableError(f"the log's state cannot be read: {error!r}") from error
         lag = {name: max(0, state.last_seq - place) for name, place in positions.items()}
@@ -312,8 +317,23 @@ class Log:
         oldest_kept = min(oldest_kept, finished + 1)
         if oldest_kept <= state.first_seq:
             return 0
+        await self.save_position(settings.TRIMMED, oldest_kept - 1)
         await heeding(self._js.purge_stream(settings.STREAM, seq=oldest_kept))
         return int(oldest_kept - state.first_seq)
+
+    async def present(self) -> gaps.Present:
+        """Which blocks there are, as far as the server knows."""
+        return await gaps.present(self._js)
+
+    async def skip_to(self, sequence: int) -> None:
+        """Go on behind this number (`log.gaps`), which a block without rows gets: the server finds it again in whatever
+        way it starts."""
+        if await gaps.advance(self._js, self._nc, sequence):
+            await self.append_batch(pa.RecordBatch.from_pylist([], block.MESSAGES), gaps.SOURCE)
+
+    async def trimmed(self) -> int:
+        """The last block that was dropped for its age; older ones are no loss."""
+        return await self.position(settings.TRIMMED)
 
     async def _first_younger(self, first: int, last: int, limit_ns: int) -> int:
         """The first sequence stored after `limit_ns`, by bisection; last + 1 when there is none."""

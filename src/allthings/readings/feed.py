@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -37,11 +37,13 @@ class Decodes(Protocol):
 
 
 class Feed:
-    """Begin it with `run`; each consumer calls `read`."""
+    """Begin it with `run`; each consumer calls `read`. `missed` is told the first and the last of blocks that the log
+    does not have although later ones are there."""
 
-    def __init__(self, log: Blocks, decoder: Decodes) -> None:
+    def __init__(self, log: Blocks, decoder: Decodes, missed: Callable[[int, int], None] | None = None) -> None:
         self._log = log
         self._decoder = decoder
+        self._missed = missed
         self._kept: deque[Decoded] = deque()
         self._rows = 0
         #: How many were kept before those in `_kept`, and the block before the first of these.
@@ -61,6 +63,7 @@ class Feed:
         try:
             async for entries in self._log.read(after, stop=stop):
                 began = loop.time()
+                after = self._look_for_missed(after, entries)
                 for together in _cut(entries):
                     self._keep(await self._decoded(together))
                 pause_s = began + FEED_EVERY_S - loop.time()
@@ -69,6 +72,13 @@ class Feed:
         finally:
             self._ended = True
             self._grown.set()
+
+    def _look_for_missed(self, after: int, entries: Sequence[Entry]) -> int:
+        for entry in entries:
+            if entry.sequence > after + 1 and self._missed is not None:
+                self._missed(after + 1, entry.sequence - 1)
+            after = entry.sequence
+        return after
 
     def _keep(self, decoded: list[Decoded]) -> None:
         self._kept.extend(decoded)

@@ -16,11 +16,12 @@ from allthings.gateway.listeners import Listener
 from allthings.gateway.proxy import networks
 from allthings.gateway.run import run_gateway
 from allthings.gateway.shard import ALONE, Shard
+from allthings.historian.errors import LogReplacedError
 from allthings.log.errors import LogUnavailableError
 from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 from allthings.registry.registry import Registry
-from allthings.runtime import listening
+from allthings.runtime import listening, logmark
 from allthings.runtime.child import exit_unusable, tell_ready
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
@@ -36,6 +37,10 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log: Log = await connect_log(settings)
+    if not await _is_ours(log, settings):
+        # The platform says it, and everything ends; until then nobody must be let in.
+        await stop.wait()
+        return
     registry = Registry(settings.database_url)
     inherited = listening.inherited()
     listeners = _listeners(settings, inherited)
@@ -51,6 +56,7 @@ async def _run(settings: Settings) -> None:
             control_characters=settings.mqtt_control_characters,
             now_ns=now_ns,
             reserve=Reserve(settings.data, settings.disk_reserve_mb),
+            data=settings.data,
             ready=tell_ready,
             stop=stop,
         )
@@ -65,6 +71,19 @@ async def _run(settings: Settings) -> None:
             listener.socket.close()
         await log.close()
         registry.close()
+
+
+async def _is_ours(log: Log, settings: Settings) -> bool:
+    """Whether the log goes as far as the history, as soon as it answers."""
+    while True:
+        try:
+            await logmark.check(log, settings.data)
+        except LogReplacedError:
+            return False
+        except LogUnavailableError:
+            await asyncio.sleep(0.1)
+        else:
+            return True
 
 
 def _listeners(settings: Settings, inherited: listening.Opened) -> list[Listener]:

@@ -26,11 +26,11 @@ from allthings.connectors.bridges import Bridges
 from allthings.console import static_dir
 from allthings.gateway.certificates import ServerCertificate
 from allthings.gateway.statistics import GatewayReport
-from allthings.historian.errors import LogReplacedError
 from allthings.historian.history import History
 from allthings.historian.ingest import CONSUMER as HISTORIAN
-from allthings.historian.ingest import Ingest
+from allthings.historian.ingest import Ingest, check_log
 from allthings.historian.retention import Keep, Retention
+from allthings.log import losses
 from allthings.log.errors import LogUnavailableError
 from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
@@ -39,7 +39,7 @@ from allthings.readings.feed import Feed
 from allthings.readings.model import Model
 from allthings.registry.registry import Registry
 from allthings.registry.sealing import Sealing
-from allthings.runtime import datadir, listening
+from allthings.runtime import datadir, listening, logmark
 from allthings.runtime.child import exit_unusable, tell_ready
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
@@ -80,7 +80,7 @@ class Platform:
         self._model_version = -1
         self._decoder = Decoder(lambda: self._model)
         self._twin = Twin(now_ns)
-        self._feed = Feed(log, self._decoder)
+        self._feed = Feed(log, self._decoder, self._missed)
         self._ingest = Ingest(log, self._feed, self._decoder, self._history)
         self._reserve = Reserve(settings.data, settings.disk_reserve_mb)
         self._bridges = Bridges(
@@ -88,9 +88,13 @@ class Platform:
         )
         self._stats = PlatformStats(ready=False)
         self._readings_before = 0
+        self._marked = 0
+        #: The last block that the history had something of when it was opened.
+        self._known = 0
 
     async def open(self) -> None:
         """Bring the databases up to date and load what is current. Raises AllthingsError."""
+        await logmark.check(self._log, self._settings.data)
         await asyncio.to_thread(self._registry.migrate)
         if not self._settings.open:
             password = await asyncio.to_thread(self._registry.users.ensure_admin)
@@ -98,6 +102,7 @@ class Platform:
                 print(f"administrator created: user admin, password {password} (shown only now)", flush=True)  # noqa: T201
         await self._renew_model()
         await asyncio.to_thread(self._history.open)
+        self._known = await check_log(self._log, self._history)
         self._readings_before = await asyncio.to_thread(self._history.count_readings)
         finished = await self._log.position(HISTORIAN)
         self._twin.load(await asyncio.to_thread(self._history.current), finished)
@@ -133,6 +138,7 @@ class Platform:
                 tasks.create_task(_every(_MODEL_EVERY_S, self._renew_model, "model")),
                 tasks.create_task(_every(_TELL_POSITION_EVERY_S, self._tell_position, "position")),
                 tasks.create_task(_every(_STATE_EVERY_S, self._read_state, "state")),
+                tasks.create_task(_every(_STATE_EVERY_S, self._mark_log, "mark")),
                 tasks.create_task(_every(_TRIM_EVERY_S, self._trim_log, "trim")),
                 tasks.create_task(_every(_RETAIN_EVERY_S, self._retain, "retention")),
                 tasks.create_task(self._follow_gateways()),
@@ -216,6 +222,21 @@ class Platform:
         self._stats.rates = msgspec.convert(msgspec.structs.asdict(rate), type(self._stats.rates), strict=False)
         self._stats.totals.unclaimed = totals.unclaimed
         self._stats.totals.readings = self._readings_before + totals.readings
+
+    def _missed(self, first: int, last: int) -> None:
+        """The log does not have these blocks, and later ones are there."""
+        first = max(first, self._known + 1)
+        if first <= last:
+            why = "nothing of what was in them is in the history"
+            span = str(first) if first == last else f"{first} to {last}"
+            loss = losses.found(now_ns(), losses.BLOCKS, span, last - first + 1, why)
+            _LOGGER.error("%s", losses.sentence(loss))
+            losses.write(self._settings.data, [loss])
+
+    async def _mark_log(self) -> None:
+        if self._marked != self._ingest.sequence:
+            self._marked = self._ingest.sequence
+            await asyncio.to_thread(logmark.write, self._settings.data, self._marked)
 
     async def _trim_log(self) -> None:
         finished = await self._log.position(HISTORIAN)
@@ -302,8 +323,6 @@ async def _run(settings: Settings) -> None:
         exit_unusable(error.detail)
     try:
         await platform.run()
-    except* LogReplacedError as errors:
-        exit_unusable(str(errors.exceptions[0]))
     finally:
         await platform.close()
         await log.close()

@@ -1,0 +1,155 @@
+"""What should be there at a start, against what is: sessions, retained messages, and messages that wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+
+from allthings.gateway import roster
+from allthings.gateway.backlog import Backlog, Waiting
+from allthings.gateway.retained import RetainedMessage
+from allthings.gateway.roster import Roster
+from allthings.log import block
+from allthings.log.losses import MESSAGES, RETAINED, SESSION
+
+if TYPE_CHECKING:
+    from allthings.gateway.broker import Broker
+    from allthings.gateway.session import Session
+    from allthings.log.entry import Entry
+    from allthings.log.stream import Log
+
+_LOGGER = logging.getLogger(__name__)
+_SESSION_PARTS: Final = 16
+_RETAINED_PARTS: Final = 64
+_POSITION_BITS: Final = np.uint64(20)
+
+
+class Accounts:
+    """Compares at the start, and then keeps the rosters. `data` is the data directory, None for none."""
+
+    def __init__(self, broker: Broker, data: Path | None) -> None:
+        self._broker = broker
+        self._folder = data / roster.FOLDER if data is not None else None
+        shard = broker.shard
+        self.sessions = Roster(self._folder, f"sessions-{shard.index}of{shard.count}", _SESSION_PARTS)
+        #: All gateways have retained messages, the first one minds them.
+        self.retained = Roster(None if shard.index else self._folder, "retained", _RETAINED_PARTS)
+        self._sessions_before: dict[str, int] = {}
+        self._retained_before: dict[str, int] = {}
+
+    # At the start
+
+    async def read(self) -> None:
+        """What was there the last time."""
+        self._sessions_before = await asyncio.to_thread(roster.read, self._folder, "sessions")
+        if not self._broker.shard.index:
+            self._retained_before = await asyncio.to_thread(roster.read, self._folder, "retained")
+
+    def loaded(self, client: str) -> None:
+        """The table has a row of this session."""
+        session = self._broker.sessions.by_client[client]
+        self.sessions.note(client, len(session.queue) + len(session.outbox.flights))
+
+    async def compare(self, log: Log) -> None:
+        """Say what is not there any more, once the log was read up to its end. Raises LogUnavailableError."""
+        broker = self._broker
+        there, ended = broker.sessions.by_client, broker.sessions.gone
+        for client, waiting in self._sessions_before.items():
+            if client not in there and client not in ended and broker.shard.owns(client):
+                broker.lost.add(SESSION, client, waiting, "the log's table of sessions has no row of it any more")
+                self.sessions.drop([client])
+        lost = {topic for topic in self._retained_before if not broker.retained.known(topic)}
+        if lost:
+            count, lost = len(lost), await self._restored(log, lost)
+            _LOGGER.warning(
+                "the table of retained messages has lost %d; %d of them were found in the log", count, count - len(lost)
+            )
+            self.retained.drop(lost)
+        for topic in sorted(lost):
+            broker.lost.add(RETAINED, topic, 1, "neither its table nor the log has it any more")
+        self._sessions_before, self._retained_before = {}, {}
+        await self._look_for_messages(log)
+
+    async def _restored(self, log: Log, topics: set[str]) -> set[str]:
+        """Look for lost retained messages in the blocks that the log has; those that are not there either."""
+        status = await log.status()
+        last = status.last if status.blocks else -1
+        while last >= status.first and await log.get(last) is None:
+            last -= 1
+        retained = self._broker.retained
+        if last >= status.first:
+            async for entries in log.read(status.first - 1, headers=True):
+                for each in entries:
+                    entry = await log.get(each.sequence) if each.retained else None
+                    for topic, message in _retained_in(entry, topics) if entry is not None else ():
+                        retained.keep(topic, message)
+                if entries[-1].sequence >= last:
+                    break
+        return {topic for topic in topics if not retained.known(topic)}
+
+    async def _look_for_messages(self, log: Log) -> None:
+        """Drop what waits in blocks that are not there any more. What is damaged is found when its turn comes."""
+        present, trimmed = await log.present(), np.uint64(await log.trimmed())
+        for session in self._broker.sessions.by_client.values():
+            if not session.queue.spilled:
+                continue
+            waiting = session.queue.spilled.all()
+            sequences = waiting.positions >> _POSITION_BITS
+            lost = present.lacks(sequences) & (sequences > trimmed)
+            if not lost.any():
+                continue
+            gone = sequences[lost]
+            why = f"blocks {gone.min()} to {gone.max()} are not in the log any more"
+            self._broker.lost.add(MESSAGES, session.client, len(gone), why)
+            session.expired += len(gone)
+            session.dirty = True
+            session.queue.spilled = Backlog()
+            session.queue.spilled.extend(Waiting(waiting.positions[~lost], waiting.options[~lost]))
+
+    # While it runs
+
+    async def leave(self, clients: Iterable[str], topics: Iterable[str]) -> None:
+        """Before the rows of these are dropped, or of topics that have no message any more."""
+        self.sessions.drop(clients)
+        self.retained.drop([topic for topic in topics if self._broker.retained.get(topic) is None])
+        await self.sessions.write()
+        await self.retained.write()
+
+    async def enter(self, sessions: Sequence[Session], topics: Iterable[str]) -> None:
+        """The rows of these are on disk."""
+        for session in sessions:
+            if session.client in self._broker.sessions.by_client:
+                self.sessions.note(session.client, len(session.queue) + len(session.outbox.flights))
+        for topic in topics:
+            if self._broker.retained.get(topic) is not None:
+                self.retained.note(topic)
+        await self.sessions.write()
+        await self.retained.write()
+
+    def forget(self, shard: str) -> None:
+        """There is no such gateway any more."""
+        roster.forget(self._folder, f"sessions-{shard}")
+
+
+def _retained_in(entry: Entry, topics: set[str]) -> Iterable[tuple[str, RetainedMessage]]:
+    try:
+        batch = entry.batch
+    except pa.ArrowInvalid:
+        return
+    if block.is_readings(batch):
+        return
+    received = batch.column("received").view(pa.int64())
+    flags = batch.column("flags").to_numpy()
+    for row in np.flatnonzero((flags & block.FLAG_RETAIN != 0) & (flags & block.FLAG_REPLAYED == 0)).tolist():
+        topic = batch.column("topic")[row].as_py()
+        if topic in topics:
+            payload, properties = (batch.column(name)[row].as_py() for name in ("payload", "properties"))
+            qos = int(flags[row]) & block.FLAG_QOS
+            position = block.position(entry.sequence, row)
+            yield topic, RetainedMessage(payload, qos, properties, received[row].as_py(), position)
