@@ -61,10 +61,14 @@ def test_a_removed_property_comes_back_only_with_something_newer(registry: Regis
 
 def test_a_refused_change_removes_nothing(registry: Registry) -> None:
     registry.things.observe([seen("pump", "a", 5)], 1)
-    with pytest.raises(Exception, match="has changed"):
-        registry.things.patch("pump", {"properties": None}, 2, version=9, position=7)
-    with pytest.raises(Exception, match="has changed"):
-        registry.things.remove("pump", version=9, position=7)
+
+    def refuse(_thing: object) -> None:
+        raise LookupError("it has changed")
+
+    with pytest.raises(LookupError, match="has changed"):
+        registry.things.patch("pump", {"properties": None}, 2, check=refuse, position=7)
+    with pytest.raises(LookupError, match="has changed"):
+        registry.things.remove("pump", check=refuse, position=7)
     assert not registry.removals.all()
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from allthings.registry import Registry, SeenProperty
-from allthings.registry.errors import VersionConflictError
+from allthings.registry.rows import Check, Thing
 from allthings.things.errors import BadInputError, ConflictError, LimitExceededError, NotFoundError
 from allthings.things.td import INFERRED, with_forms
 from allthings.things.td.check import InvalidTdError
@@ -124,21 +124,49 @@ def test_patch_changes_members_only(registry: Registry) -> None:
         registry.things.patch("lamp-1", ["title"], T2)
 
 
-def test_a_change_of_something_that_has_changed_is_refused(registry: Registry) -> None:
+class ChangedError(Exception):
+    """What the checks of these tests raise."""
+
+
+def as_read(read: Thing | None) -> Check:
+    """A check that the thing is still the one that was read."""
+
+    def check(thing: Thing | None) -> None:
+        if thing != read:
+            raise ChangedError
+
+    return check
+
+
+def test_a_change_that_its_check_refuses_changes_nothing(registry: Registry) -> None:
     first = registry.things.create(LAMP, T0)
-    second = registry.things.patch("lamp-1", {"title": "Light"}, T1, version=first.version)
+    second = registry.things.patch("lamp-1", {"title": "Light"}, T1, check=as_read(first))
     for call in (
-        lambda: registry.things.patch("lamp-1", {"title": "x"}, T2, version=first.version),
-        lambda: registry.things.put("lamp-1", LAMP, T2, version=first.version),
-        lambda: registry.things.remove("lamp-1", version=first.version),
+        lambda: registry.things.patch("lamp-1", {"title": "x"}, T2, check=as_read(first)),
+        lambda: registry.things.put("lamp-1", LAMP, T2, check=as_read(first)),
+        lambda: registry.things.put("lamp-1", LAMP, T2, check=as_read(None)),
+        lambda: registry.things.remove("lamp-1", check=as_read(first)),
+        lambda: registry.things.put("urn:x:new", {"title": "x"}, T2, check=as_read(first)),
     ):
-        with pytest.raises(VersionConflictError) as caught:
+        with pytest.raises(ChangedError):
             call()
-        assert caught.value.extensions == {"version": second.version}
     assert registry.things.get("lamp-1") == second
     with pytest.raises(NotFoundError):
-        registry.things.put("urn:x:new", {"title": "x"}, T2, version=1)
-    registry.things.remove("lamp-1", version=second.version)
+        registry.things.get("urn:x:new")
+    registry.things.put("urn:x:new", {"title": "x"}, T2, check=as_read(None))
+    registry.things.remove("lamp-1", check=as_read(second))
+
+
+def test_no_two_states_have_the_same_change(registry: Registry) -> None:
+    seen: list[Thing] = []
+    for _ in range(2):
+        seen.append(registry.things.create(LAMP, T0))
+        seen.append(registry.things.patch("lamp-1", {"title": "Light"}, T0))
+        registry.things.remove("lamp-1")
+    assert len({thing.change for thing in seen}) == len(seen)
+    edition = registry.things.edition()
+    registry.things.create(LAMP, T1)
+    assert registry.things.edition() > edition
 
 
 def test_nothing_changed_is_no_new_version(registry: Registry) -> None:

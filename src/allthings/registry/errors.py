@@ -5,13 +5,11 @@ UnavailableError
 ├── RegistryDamagedError        the file is no sound database
 ├── RegistryNewerError          a newer version of the platform has migrated it
 └── SecretKeyError              the key of its secrets is missing or another one
-ConflictError
-└── VersionConflictError        changed since it was read (HTTP 412)
 """
 
 from __future__ import annotations
 
-from allthings.things.errors import ConflictError, UnavailableError
+from allthings.things.errors import UnavailableError
 
 
 class RegistryUnavailableError(UnavailableError):
@@ -32,9 +30,3 @@ class RegistryNewerError(UnavailableError):
 class SecretKeyError(UnavailableError):
     type = "secret-key"
     title = "The key of the registry's secrets is missing or another one"
-
-
-class VersionConflictError(ConflictError):
-    type = "version-conflict"
-    title = "Changed since it was read"
-    status = 412

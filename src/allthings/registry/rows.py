@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -26,7 +26,10 @@ _TITLE_KEY_MAX: Final = 256
 
 @dataclass(frozen=True)
 class Thing:
-    """A thing as it is configured. `td` has no forms of the platform; `version` grows with each change (ETag)."""
+    """A thing as it is configured. `td` has no forms of the platform; `version` grows with each change.
+
+    `change` is the number that its last change had among those of all things: no other state of any thing has it.
+    """
 
     name: str
     id: str
@@ -36,6 +39,16 @@ class Thing:
     created_ns: int
     modified_ns: int
     version: int
+    change: int
+
+
+#: Called within the transaction of a change with the thing as it is (None: there is none), before anything is changed.
+#: What it raises ends the change.
+Check = Callable[[Thing | None], None]
+
+
+def no_check(_thing: Thing | None) -> None:
+    """Every change may go on."""
 
 
 def thing_from(row: ThingRow, td: str) -> Thing:
@@ -48,6 +61,7 @@ def thing_from(row: ThingRow, td: str) -> Thing:
         created_ns=row.created_ns,
         modified_ns=row.modified_ns,
         version=row.version,
+        change=row.change,
     )
 
 

@@ -13,11 +13,10 @@ from sqlalchemy.orm import Session
 from allthings.registry import rows
 from allthings.registry.counters import ACCESS, THINGS, count, versions
 from allthings.registry.database import Database
-from allthings.registry.errors import VersionConflictError
 from allthings.registry.known_types import KnownTypes, StrictTypes
 from allthings.registry.listing import Page, Sort, list_things
 from allthings.registry.removals import note_parts, note_thing
-from allthings.registry.rows import ADOPTED, DISCOVERED, State, Thing
+from allthings.registry.rows import ADOPTED, DISCOVERED, Check, State, Thing, no_check
 from allthings.registry.schema import AccessRuleRow, QuotaRow, ThingRow
 from allthings.registry.seen import Seen, SeenEvent, SeenProperty, by_thing, observe, with_inferred, with_our_context
 from allthings.things.errors import BadInputError, ConflictError
@@ -44,9 +43,8 @@ _REGISTRATION: Final = "registration"
 class Things:
     """All things. Thread-safe; other processes may change things at the same time.
 
-    Wherever an id is asked for, the thing's name does as well. Changes take an optional `version`, the one that was
-    read: if the thing has another one by now, nothing is changed and VersionConflictError is raised. A change that
-    leaves everything as it was makes no new version.
+    Wherever an id is asked for, the thing's name does as well. Changes take an optional `check`, which may refuse them
+    when it sees the thing as it is by then. A change that leaves everything as it was makes no new version.
 
     What can remove something takes the log's newest `position`: what was sent up to there brings it back no more (see
     `allthings.registry.removals`). Without it, 0, nothing is held back.
@@ -95,6 +93,13 @@ class Things:
         with self._database.read() as session:
             return versions(session).things
 
+    def edition(self) -> tuple[int, int]:
+        """Two numbers that no other state of the directory has, also of one that began anew: that of the newest
+        change, and when what is there was changed last."""
+        with self._database.read() as session:
+            newest = session.scalar(sa.select(sa.func.max(ThingRow.modified_ns)))
+            return versions(session).things, newest or 0
+
     def all_types(self) -> dict[str, dict[str, PropertyType]]:
         """The types of all properties of all things by name. Cheap to call; not to be changed by the caller."""
         return self._known_types.read()
@@ -125,10 +130,10 @@ class Things:
 
         return self._database.write(change)
 
-    def put(self, id_: str, td: Any, now_ns: int, version: int | None = None, position: int = 0) -> tuple[Thing, bool]:
+    def put(self, id_: str, td: Any, now_ns: int, check: Check = no_check, position: int = 0) -> tuple[Thing, bool]:
         """Replace a thing's description, or create the thing; True if it was created.
 
-        A discovered thing is adopted by it. The id never changes. Raises as create does, and VersionConflictError.
+        A discovered thing is adopted by it. The id never changes. Raises as create does, and what `check` raises.
         """
         td = _check_client_td(td)
 
@@ -136,20 +141,20 @@ class Things:
             number = count(session, THINGS)
             found = rows.find(session, id_)
             if found is None:
-                if version is not None:
-                    raise rows.not_found(id_)
+                check(None)
                 id_given, name = _new_id(id_, td)
                 if rows.find(session, id_given):
                     raise ConflictError(f"the id {id_given} belongs to another thing")
                 return _add(session, {**td, "id": id_given}, name, "", now_ns, number), True
             row, old = found
-            replaced = _checked_change(row, old, td, version)
+            check(rows.thing_from(row, old))
+            replaced = _checked_change(row, old, td)
             note_parts(session, row.name, msgspec.json.decode(old), replaced, position)
             return rows.update(session, row, old, replaced, ADOPTED, now_ns, number), False
 
         return self._database.write(change)
 
-    def patch(self, id_: str, merge: Any, now_ns: int, version: int | None = None, position: int = 0) -> Thing:
+    def patch(self, id_: str, merge: Any, now_ns: int, check: Check = no_check, position: int = 0) -> Thing:
         """Change members of a description (RFC 7396). Raises as put does, and NotFoundError."""
         if not isinstance(merge, dict):
             raise BadInputError("a merge patch of a thing is a JSON object")
@@ -157,8 +162,9 @@ class Things:
         def change(session: Session) -> Thing:
             number = count(session, THINGS)
             row, old = rows.require(session, id_)
+            check(rows.thing_from(row, old))
             td = _check_client_td(merge_patch(msgspec.json.decode(old), merge))
-            patched = _checked_change(row, old, td, version)
+            patched = _checked_change(row, old, td)
             note_parts(session, row.name, msgspec.json.decode(old), patched, position)
             state = DISCOVERED if row.state == DISCOVERED else ADOPTED
             return rows.update(session, row, old, patched, state, now_ns, number)
@@ -178,14 +184,14 @@ class Things:
 
         return self._database.write(change)
 
-    def remove(self, id_: str, version: int | None = None, position: int = 0) -> None:
+    def remove(self, id_: str, check: Check = no_check, position: int = 0) -> None:
         """Remove a thing with its credentials, rules and quotas; its readings stay. Raises NotFoundError."""
 
         def change(session: Session) -> None:
             count(session, THINGS)
             count(session, ACCESS)
-            row, _ = rows.require(session, id_)
-            _check_version(row, version)
+            row, old = rows.require(session, id_)
+            check(rows.thing_from(row, old))
             session.execute(sa.delete(ThingRow).where(ThingRow.name == row.name))
             session.execute(sa.delete(AccessRuleRow).where(AccessRuleRow.subject == f"thing:{row.name}"))
             session.execute(sa.delete(QuotaRow).where(QuotaRow.scope == f"thing:{row.name}"))
@@ -212,16 +218,7 @@ def _check_client_td(td: Any) -> dict[str, Any]:
     return with_our_context(td) if STRICT_KEY in td or TENANT_KEY in td else td
 
 
-def _check_version(row: ThingRow, version: int | None) -> None:
-    if version is not None and version != row.version:
-        raise VersionConflictError(
-            f"the thing {row.name} has changed: it is at version {row.version}, not {version}; read it again",
-            version=row.version,
-        )
-
-
-def _checked_change(row: ThingRow, old: str, td: Mapping[str, Any], version: int | None) -> dict[str, Any]:
-    _check_version(row, version)
+def _checked_change(row: ThingRow, old: str, td: Mapping[str, Any]) -> dict[str, Any]:
     if td.get("id", row.id) != row.id:
         raise BadInputError(f"an id never changes: the thing {row.name} has {row.id}, the description {td['id']}")
     return confirm_changed({**td, "id": row.id}, msgspec.json.decode(old))

@@ -44,6 +44,21 @@ class NotAcceptableError(BadInputError):
     status = 406
 
 
+class PreconditionFailedError(AllthingsError):
+    """A condition of the request (RFC 9110, section 13) does not hold."""
+
+    type = "precondition-failed"
+    title = "A condition of the request does not hold"
+    status = 412
+
+
+class VersionConflictError(PreconditionFailedError):
+    """It has changed since the client read it."""
+
+    type = "version-conflict"
+    title = "Changed since it was read"
+
+
 class TimedOutError(AllthingsError):
     """The request's body did not arrive in time."""
 

@@ -12,7 +12,8 @@ from litestar.response import Stream
 
 from allthings.registry.things import Thing
 from allthings.web import settings
-from allthings.web.directory.serve import CONTEXT, enriched
+from allthings.web.conditions import conditions, entity_tag
+from allthings.web.directory.serve import CONTEXT, collection_tag, enriched
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Services
 from allthings.web.values import dumps
@@ -41,15 +42,19 @@ async def list_things(
 ) -> Response[bytes] | Stream:
     """Sorted by id. Without a limit the answer holds every thing."""
     run, things = services.pools.registry.run, services.registry.things
+    edition = await collection_tag(request, services)
+    tag = entity_tag([edition, str(limit), offset, search, form], weak=True)
+    headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Host"}
+    if not conditions(request).check("list of things", tag):
+        return Response(b"", status_code=304, headers=headers, media_type=_MEDIA_TYPE)
     if limit is None and form == "array":
-        return Stream(_everything(request, services, offset, search), media_type=_MEDIA_TYPE)
+        return Stream(_everything(request, services, offset, search), media_type=_MEDIA_TYPE, headers=headers)
     size = min(limit or settings.PAGE_MAX, settings.PAGE_MAX)
-    version = await run(things.version)
     page = await run(things.list, search=search, sort="id", limit=size, offset=offset)
     members = await services.pools.encode.run(_enriched, request, services, page.things)
     shared: dict[str, str] = {"format": form} if form != "array" else {}
     shared |= {"search": search} if search else {}
-    links = [f'</things>; rel="canonical"; etag="{version}"']
+    links = [f'</things>; rel="canonical"; etag={edition.removeprefix("W/")}']
     following = ""
     if offset + len(members) < page.total:
         following = "/things?" + urlencode({"offset": offset + len(members), "limit": size, **shared})
@@ -63,7 +68,7 @@ async def list_things(
             "total": page.total,
             "members": members,
         } | ({"next": following} if following else {})
-    return Response(dumps(body), media_type=_MEDIA_TYPE, headers={"Link": ", ".join(links)})
+    return Response(dumps(body), media_type=_MEDIA_TYPE, headers={**headers, "Link": ", ".join(links)})
 
 
 def _enriched(request: Request[Any, Any, Any], services: Services, things: list[Thing]) -> list[dict[str, Any]]:

@@ -6,10 +6,13 @@ from typing import Any, Final
 
 from litestar import Request
 
+import allthings
 from allthings.registry.things import Thing
 from allthings.things.td import with_forms
 from allthings.things.times import format_time
+from allthings.web.conditions import entity_tag
 from allthings.web.services import Services
+from allthings.web.values import dumps
 
 MEDIA_TYPE: Final = "application/td+json"
 CONTEXT: Final = "https://www.w3.org/2022/wot/discovery"
@@ -49,3 +52,19 @@ def enriched(thing: Thing, request: Request[Any, Any, Any], services: Services) 
     td["id"] = thing.id
     td["registration"] = {"created": format_time(thing.created_ns), "modified": format_time(thing.modified_ns)}
     return td
+
+
+def represented(thing: Thing, request: Request[Any, Any, Any], services: Services) -> tuple[bytes, str]:
+    """The answer that a thing is, and its entity tag: another one whenever the answer is another one.
+
+    The number of the change is in it, so a thing that was removed and made again never has a tag that was used.
+    """
+    body = dumps(enriched(thing, request, services))
+    return body, entity_tag([thing.change, thing.created_ns, thing.modified_ns, body])
+
+
+async def collection_tag(request: Request[Any, Any, Any], services: Services) -> str:
+    """The entity tag of all things, in pages or not: weak, as a list that is read in pieces may change meanwhile."""
+    edition = await services.pools.registry.run(services.registry.things.edition)
+    address = (base_url(request), mqtt_host(request, services), services.settings.mqtt_port, services.settings.open)
+    return entity_tag([*edition, allthings.__version__, *address], weak=True)

@@ -6,16 +6,17 @@ from typing import Any, Final
 
 from litestar import Request, Response, delete, get, patch, post, put
 
+from allthings.registry.rows import Check
 from allthings.registry.things import Thing
 from allthings.things.errors import BadInputError
 from allthings.web import settings
 from allthings.web.bodies import content_type, parse_json, read_body
-from allthings.web.directory.serve import MEDIA_TYPE, enriched
+from allthings.web.conditions import conditions
+from allthings.web.directory.serve import MEDIA_TYPE, collection_tag, represented
 from allthings.web.names import ThingPath
 from allthings.web.openapi import describe
 from allthings.web.paths import reference, thing_path
-from allthings.web.services import Given
-from allthings.web.values import dumps
+from allthings.web.services import Given, Services
 
 _TD_TYPES: Final = (MEDIA_TYPE, "application/json", "application/ld+json")
 _PATCH_TYPE: Final = "application/merge-patch+json"
@@ -44,6 +45,9 @@ _ANONYMOUS: Final = {key: value for key, value in _EXAMPLE.items() if key != "id
 )
 async def create_anonymous_thing(request: Request[Any, Any, Any], services: Given) -> Response[None]:
     """A Thing Description without an id (section 7.3.2.1.2). One that has an id is sent with PUT to its own path."""
+    check = conditions(request)
+    if check.given:
+        check.check("list of things", await collection_tag(request, services))
     td = await _read_td(request)
     if "id" in td:
         raise BadInputError(
@@ -51,7 +55,8 @@ async def create_anonymous_thing(request: Request[Any, Any, Any], services: Give
             validationErrors=[{"field": "/id", "description": "POST takes anonymous Thing Descriptions only"}],
         )
     thing = await services.pools.registry.run(services.registry.things.create, td, services.clock())
-    return Response(None, status_code=201, headers={"Location": thing_path(thing.id), "ETag": _etag(thing)})
+    _, tag = represented(thing, request, services)
+    return Response(None, status_code=201, headers={"Location": thing_path(thing.id), "ETag": tag})
 
 
 @put(
@@ -68,9 +73,9 @@ async def create_anonymous_thing(request: Request[Any, Any, Any], services: Give
 async def put_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> Response[None]:
     """The whole Thing Description; its `id` is the one in the path (sections 7.3.2.1.1 and 7.3.2.3)."""
     td = await _read_td(request)
-    put_, version = services.registry.things.put, _expected_version(request)
-    stored, created = await services.pools.registry.run(put_, reference(thing), td, services.clock(), version=version)
-    headers = {"ETag": _etag(stored)}
+    put_, check = services.registry.things.put, _check(request, services, thing)
+    stored, created = await services.pools.registry.run(put_, reference(thing), td, services.clock(), check=check)
+    headers = {"ETag": represented(stored, request, services)[1]}
     if created:
         headers["Location"] = thing_path(stored.id)
     return Response(None, status_code=201 if created else 204, headers=headers)
@@ -85,11 +90,11 @@ async def put_thing(request: Request[Any, Any, Any], thing: ThingPath, services:
 async def get_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> Response[bytes]:
     """By id (percent-encoded) or by name (section 7.3.2.2). The answer has forms and registration times."""
     stored = await services.pools.registry.run(services.registry.things.get, reference(thing))
-    etag = _etag(stored)
-    headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Host"}
-    if etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
+    body, tag = represented(stored, request, services)
+    headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Host"}
+    if not conditions(request).check(f"thing {stored.name}", tag):
         return Response(b"", status_code=304, headers=headers, media_type=MEDIA_TYPE)
-    return Response(dumps(enriched(stored, request, services)), media_type=MEDIA_TYPE, headers=headers)
+    return Response(body, media_type=MEDIA_TYPE, headers=headers)
 
 
 @patch(
@@ -110,9 +115,9 @@ async def patch_thing(request: Request[Any, Any, Any], thing: ThingPath, service
     if not isinstance(merge, dict):
         raise BadInputError("a merge patch of a Thing Description is a JSON object")
     merge.pop("registration", None)
-    change, version = services.registry.things.patch, _expected_version(request)
-    stored = await services.pools.registry.run(change, reference(thing), merge, services.clock(), version=version)
-    return Response(None, status_code=204, headers={"ETag": _etag(stored)})
+    change, check = services.registry.things.patch, _check(request, services, thing)
+    stored = await services.pools.registry.run(change, reference(thing), merge, services.clock(), check=check)
+    return Response(None, status_code=204, headers={"ETag": represented(stored, request, services)[1]})
 
 
 @delete(
@@ -124,9 +129,9 @@ async def patch_thing(request: Request[Any, Any, Any], thing: ThingPath, service
 )
 async def delete_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> None:
     """Remove the description and the device's tokens (section 7.3.2.4). It comes back if it goes on publishing."""
-    remove, version = services.registry.things.remove, _expected_version(request)
+    remove, check = services.registry.things.remove, _check(request, services, thing)
     name = (await services.pools.registry.run(services.registry.things.get, reference(thing))).name
-    await services.pools.registry.run(remove, name, version=version)
+    await services.pools.registry.run(remove, name, check=check)
     services.twin.forget(name)
 
 
@@ -138,19 +143,16 @@ async def _read_td(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return td
 
 
-def _expected_version(request: Request[Any, Any, Any]) -> int | None:
-    """The version that `If-Match` names (RFC 9110 section 13.1.1); None for no condition. Raises BadInputError."""
-    tag = request.headers.get("if-match", "*").strip()
-    if tag == "*":
-        return None
-    digits = tag.strip('"')
-    if not digits.isdecimal() or len(digits) > 18:
-        raise BadInputError(f"If-Match: {tag[:32]!r} is no ETag of ours")
-    return int(digits)
+def _check(request: Request[Any, Any, Any], services: Services, asked: str) -> Check:
+    """The request's preconditions, for the registry to look at when it has the thing as nobody else can change it."""
+    given = conditions(request)
 
+    def check(thing: Thing | None) -> None:
+        if given.given:
+            name = reference(asked) if thing is None else thing.name
+            given.check(f"thing {name[:128]}", None if thing is None else represented(thing, request, services)[1])
 
-def _etag(thing: Thing) -> str:
-    return f'"{thing.version}"'
+    return check
 
 
 HANDLERS = [create_anonymous_thing, put_thing, get_thing, patch_thing, delete_thing]
