@@ -42,11 +42,12 @@ class Device:
     Only `start` and `stop` may be called from another thread than `turn`.
     """
 
-    def __init__(self, name: str, recording: str, start_ms: int, seed: int) -> None:
+    def __init__(self, name: str, recording: str, start_ms: int, seed: int, qos: int = 1) -> None:
         self.name = name
         self.kept: dict[str, dict[int, float]] = {}
         self.acknowledged = 0
         self.refusals: list[str] = []
+        self._qos = qos
         self._random = random.Random(seed)
         self._times = self._moments(start_ms)
         self._rows = cycle(recordings.rows(recording))
@@ -102,7 +103,7 @@ class Device:
     def _send(self, message: Message) -> None:
         objects = [{"@time": self._written(moment), **values} for moment, values in message]
         payload = json.dumps(objects if len(objects) > 1 else objects[0])
-        self._open[self._client.publish(f"things/{self.name}/properties", payload, qos=1).mid] = message
+        self._open[self._client.publish(f"things/{self.name}/properties", payload, qos=self._qos).mid] = message
 
     def _written(self, moment: int) -> Any:
         return moment if self._random.random() < 0.5 else format_time(moment * 1_000_000)
@@ -125,13 +126,16 @@ class Device:
 
 
 class Fleet:
-    """All devices, and the thread that makes them publish."""
+    """All devices, and the thread that makes them publish. `qos_2_share`: how many of them do so with QoS 2."""
 
-    def __init__(self, seed: int, now_ms: int) -> None:
+    def __init__(self, seed: int, now_ms: int, qos_2_share: float = 0.0) -> None:
         start_ms = now_ms - 24 * 3600 * 1000
         self.start_ms = start_ms - start_ms % 60_000
         self.devices = [
-            Device(f"soak-{number}", f"node-{number % 4 + 1}", self.start_ms, seed + number)
+            Device(
+                *(f"soak-{number}", f"node-{number % 4 + 1}", self.start_ms, seed + number),
+                qos=2 if number < qos_2_share * DEVICES else 1,
+            )
             for number in range(DEVICES)
         ]
         self._running = threading.Event()
