@@ -68,7 +68,7 @@ demo: $(READY) $(STATIC)  ## the whole platform with real recordings as live thi
 	$(BIN)/allthings demo --data $(DEMO_DATA) $(ARGS)
 
 test: $(READY) $(STATIC) $(JAVASCRIPT)  ## all tests but the long ones
-	@scripts/system-packages chromium mosquitto mosquitto-clients
+	@scripts/system-packages chromium mosquitto mosquitto-clients strace
 	$(PY) -m pytest -m "not soak" -n 2 --durations 25 $(ARGS)
 
 lint: $(READY)  ## style, types, layers, deployment files, documentation
@@ -89,7 +89,8 @@ bench: $(READY)  ## the speed figures, against mosquitto where it is installed
 	$(PY) -m bench $(ARGS)
 
 # The fuzzer is no part of the lock: it needs a compiler's runtime that not every machine has.
-soak: $(READY) $(STATIC)  ## the long tests: kills under load (SOAK_S seconds of sessions), other random examples, fuzzing (FUZZ_S each)
+soak: $(READY) $(STATIC)  ## the long tests: kills and a failing disk under load (SOAK_S seconds of sessions), other random examples, fuzzing (FUZZ_S each)
+	@scripts/system-packages strace
 	ALLTHINGS_EXAMPLES=random SOAK_S=$(SOAK_S) $(PY) -m pytest -m soak --timeout 0 $(ARGS)
 	ALLTHINGS_EXAMPLES=random $(PY) -m pytest -m "property and not soak" $(ARGS)
 	$(BIN)/uv pip install --quiet --python $(PY) --group fuzz || $(PY) -m pip install --quiet 'atheris>=2.3'

@@ -128,15 +128,15 @@ class Device:
 class Fleet:
     """All devices, and the thread that makes them publish. `qos_2_share`: how many of them do so with QoS 2."""
 
-    def __init__(self, seed: int, now_ms: int, qos_2_share: float = 0.0) -> None:
+    def __init__(self, seed: int, now_ms: int, qos_2_share: float = 0.0, devices: int = DEVICES) -> None:
         start_ms = now_ms - 24 * 3600 * 1000
         self.start_ms = start_ms - start_ms % 60_000
         self.devices = [
             Device(
                 *(f"soak-{number}", f"node-{number % 4 + 1}", self.start_ms, seed + number),
-                qos=2 if number < qos_2_share * DEVICES else 1,
+                qos=2 if number < qos_2_share * devices else 1,
             )
-            for number in range(DEVICES)
+            for number in range(devices)
         ]
         self._running = threading.Event()
         self._over = threading.Event()

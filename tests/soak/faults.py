@@ -26,7 +26,7 @@ import httpx
 from allthings.testing.platform import Platform, wait_until
 from tests.disks import SmallDisk, small_disk
 from tests.soak import crash_checks
-from tests.soak.crash_fleet import Fleet
+from tests.soak.crash_fleet import DEVICES, Fleet
 from tests.soak.faults_injection import ERRORS, PLACES, Attached, Injection
 from tests.soak.faults_load import THING, Answer, Asker, Uploads
 
@@ -79,7 +79,7 @@ class Outcome:
 class Soak:
     """The rounds on one small disk."""
 
-    def __init__(self, disk: SmallDisk, seed: int) -> None:
+    def __init__(self, disk: SmallDisk, seed: int, devices: int) -> None:
         self.outcome = Outcome(seed)
         self._disk = disk
         self._random = random.Random(seed)
@@ -87,7 +87,7 @@ class Soak:
             disk.folder / "data",
             environment={"ALLTHINGS_DISK_RESERVE_MB": str(RESERVE_MB), "ALLTHINGS_LOG_KEEP_GB": "0.1"},
         )
-        self._fleet = Fleet(seed, int(time.time() * 1000), qos_2_share=0.25)
+        self._fleet = Fleet(seed, int(time.time() * 1000), qos_2_share=0.25, devices=devices)
         self._uploads = Uploads(self._fleet.start_ms)
         self._asker = Asker()
 
@@ -240,11 +240,11 @@ def plan(rounds: int, seed: int, *, injected: bool) -> list[tuple[Fault, bool]]:
     return [(fault, generator.random() < KILL_SHARE) for fault in kinds[:rounds]]
 
 
-def run(rounds: list[tuple[Fault, bool]], seed: int, folder: Path) -> Outcome:
+def run(rounds: list[tuple[Fault, bool]], seed: int, folder: Path, devices: int = DEVICES) -> Outcome:
     """Soak on a small disk at `folder`; prints what it does, the seed first."""
     print(f"seed {seed}", flush=True)
     with small_disk(folder, DISK_MB, INODES) as disk:
-        outcome = Soak(disk, seed).run(rounds)
+        outcome = Soak(disk, seed, devices).run(rounds)
     slowest = max(outcome.back_s, key=lambda each: each[1], default=("nothing", 0.0))
     print(
         f"{len(rounds)} rounds, {outcome.messages:,} messages acknowledged, {outcome.values:,} values and "

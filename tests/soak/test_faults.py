@@ -1,4 +1,4 @@
-"""A disk that fails loses and doubles nothing, and service comes back by itself. See faults.py, which can be run alone."""
+"""A disk that fails loses and doubles nothing, and service is back by itself. See faults.py, which can be run alone."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from tests.soak import faults, faults_injection
 
 @pytest.mark.system
 @pytest.mark.timeout(300)
-def test_a_disk_that_fails_in_four_ways_stops_nothing_for_good(tmp_path: Path) -> None:
+def test_a_disk_that_fails_in_three_ways_stops_nothing_for_good(tmp_path: Path) -> None:
     seed = random.randrange(1 << 31)
     generator = random.Random(seed)
-    whole = generator.sample(faults.DISK, 2)
-    rounds = [(whole[0], False), (whole[1], generator.random() < 0.5)]
+    rounds = [(generator.choice(faults.DISK), False)]
     if not faults_injection.impossible():
-        rounds.insert(1, (generator.choice([each for each in faults.INJECTED if each.once]), False))
+        rounds.append((generator.choice([each for each in faults.INJECTED if each.once]), False))
         rounds.append((generator.choice([each for each in faults.INJECTED if not each.once]), True))
-    outcome = faults.run(rounds, seed, tmp_path / "disk")
-    assert outcome.values > 1000
-    assert outcome.uploaded > 1000
+    outcome = faults.run(rounds, seed, tmp_path / "disk", devices=6)
+    assert outcome.values > 500
+    assert outcome.uploaded > 500
     assert set(outcome.refused) <= {503, 507}
     assert not outcome.faults, f"seed {seed}"
 

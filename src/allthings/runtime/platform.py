@@ -175,6 +175,10 @@ class Platform:
                 connection.transport.abort()
         await asyncio.wait([serving])
 
+    def shortage(self) -> str:
+        """What there is too little of on the disk, in words."""
+        return self._reserve.shortage()
+
     async def close(self) -> None:
         """Close what `open` opened."""
         await self._decoder.close()
@@ -320,9 +324,17 @@ async def _run(settings: Settings) -> None:
         _LOGGER.warning("the start is tried again: %s", error.detail)
         sys.exit(1)
     except AllthingsError as error:
+        if shortage := platform.shortage():
+            # Not for ever either: there will be room again.
+            _LOGGER.warning("the start is tried again: %s; %s", error.detail, shortage)
+            sys.exit(1)
         exit_unusable(error.detail)
     try:
         await platform.run()
+    except* LogUnavailableError as errors:
+        # Its server was not there in a moment in which it was needed.
+        _LOGGER.warning("it is started again: %s", errors.exceptions[0])
+        sys.exit(1)
     finally:
         await platform.close()
         await log.close()

@@ -13,6 +13,10 @@ class TooManyRequestsError(AllthingsError):
     status = 429
 
 
+class NotReadyError(UnavailableError):
+    """The platform does not serve now: `parts` says which parts of it do not, `reasons` why."""
+
+
 class BusyError(UnavailableError):
     """As many requests of this kind as the platform serves at once are under way."""
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
+from allthings.log.errors import NoRoomError
 from allthings.things.errors import AllthingsError
 from allthings.things.td.check import InvalidTdError
+from allthings.web.errors import NotReadyError
 from allthings.web.paths import reference
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -38,6 +39,8 @@ _OF_STATUS: Final[dict[int, tuple[str, str]]] = {
 _PATH_SHOWN_MAX: Final = 512
 _CHALLENGE: Final = 'Bearer realm="allthings"'
 _encoder: Final = msgspec.json.Encoder(enc_hook=str)
+#: What is told to each who asks; the log has it once, when it begins.
+_LOGGED_ONCE: Final = (NoRoomError, NotReadyError)
 _log = logging.getLogger("allthings.web")
 
 
@@ -70,8 +73,8 @@ def _where(request: Request[Any, Any, Any]) -> str:
 
 
 def from_allthings_error(request: Request[Any, Any, Any], error: AllthingsError) -> Response[bytes]:
-    """Our own errors carry everything already. That the disk is nearly full the gateway logs once."""
-    if error.status >= 500 and error.status != HTTPStatus.INSUFFICIENT_STORAGE:
+    """Our own errors carry everything already."""
+    if error.status >= 500 and not isinstance(error, _LOGGED_ONCE):
         _log.warning("%s %s: %s", request.method, _where(request), error.detail)
     extensions = dict(error.extensions)
     if isinstance(error, InvalidTdError):

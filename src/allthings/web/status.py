@@ -17,8 +17,11 @@ from allthings.log.stream import LogStatus
 from allthings.things.errors import LimitExceededError, UnavailableError
 from allthings.things.times import NS_PER_S, format_time
 from allthings.web import disk, settings
+from allthings.web.errors import NotReadyError
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Rates, Role, Services, Totals
+
+_LOGGER = logging.getLogger(__name__)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -258,7 +261,7 @@ async def health() -> dict[str, str]:
         },
     ),
 )
-async def ready(services: Given) -> dict[str, str]:
+async def ready(request: Request[Any, Any, Any], services: Given) -> dict[str, str]:
     """For load balancers: every role runs, registry and history answer, and the log takes what is sent.
 
     Nothing is ready while devices wait because the disk is nearly full, or while an append fails. `reasons` says why.
@@ -281,8 +284,17 @@ async def ready(services: Given) -> dict[str, str]:
                 reasons[name] = answer.detail
     if failed:
         said = ", ".join(f"{name} ({reasons[name]})" if name in reasons else name for name in failed)
-        raise UnavailableError(f"not ready: {said}", parts=failed, reasons=reasons)
+        _say(request.app.state, failed, f"not ready: {said}")
+        raise NotReadyError(f"not ready: {said}", parts=failed, reasons=reasons)
+    _say(request.app.state, [], "ready again")
     return {"status": "ready"}
+
+
+def _say(state: Any, failed: list[str], text: str) -> None:
+    """Log what has changed since somebody asked last: some ask all the time."""
+    if failed != state.get("unready", []):
+        state.unready = failed
+        _LOGGER.warning(text)
 
 
 async def _room(services: Services) -> None:
