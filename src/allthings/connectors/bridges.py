@@ -16,6 +16,7 @@ from allthings.connectors.state import BridgeState
 from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 from allthings.registry.bridges import Bridge
+from allthings.registry.trouble import Trouble
 from allthings.things.errors import AllthingsError
 
 _LOGGER = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Bridges:
         self._reserve = reserve
         self._control_characters = control_characters
         self._version = -1
-        self._said = ""
+        self._trouble = Trouble(_LOGGER, "bridges cannot be followed")
         self._running: dict[str, tuple[RunningBridge, asyncio.Task[None]]] = {}
 
     def state(self, name: str) -> BridgeState:
@@ -65,11 +66,8 @@ class Bridges:
             while not stop.is_set():
                 try:
                     await self._follow(tasks)
-                    self._said = ""
                 except AllthingsError as error:
-                    if error.detail != self._said:
-                        _LOGGER.warning("bridges cannot be followed: %s", error.detail)
-                    self._said = error.detail
+                    self._trouble.tell(error)
                 try:
                     async with asyncio.timeout(settings.FOLLOW_EVERY_S):
                         await stop.wait()

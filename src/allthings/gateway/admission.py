@@ -23,7 +23,7 @@ from allthings.registry.tokens import looks_like_token
 
 if TYPE_CHECKING:
     from allthings.gateway.connection import Connection
-
+from allthings.registry.trouble import Trouble
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class Admission:
         self, credentials: Credentials, attempts: Attempts, now_ns: Callable[[], int], decided: Decided
     ) -> None:
         self._credentials = credentials
+        self._trouble = Trouble(_LOGGER, "who connects cannot be verified")
         self._attempts = attempts
         self._now_ns = now_ns
         self._decided = decided
@@ -130,8 +131,8 @@ class Admission:
             return []
         try:
             return await self._look_up(to_look_up)
-        except Exception:
-            _LOGGER.exception("tokens cannot be verified")
+        except Exception as error:  # noqa: BLE001 - who cannot be looked up is told to come again
+            self._trouble.tell(error)
             self._failed(to_look_up)
             return []
 
@@ -188,8 +189,8 @@ class Admission:
                     self._tell(waiting.connection, waiting.packet, found)
                     return
                 self._settle(waiting, await self._credentials.by_password(waiting.name, waiting.secret))
-        except Exception:
-            _LOGGER.exception("a password cannot be verified")
+        except Exception as error:  # noqa: BLE001 - as above
+            self._trouble.tell(error)
             self._failed([waiting])
         finally:
             self._verifying -= 1

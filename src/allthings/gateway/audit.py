@@ -17,6 +17,7 @@ from allthings.gateway.admission import host
 from allthings.registry.attempts import Attempts, key_of
 from allthings.registry.audit import REFUSAL, AuditEntry
 from allthings.registry.settings import AUDIT_TEXT_MAX
+from allthings.registry.trouble import Trouble
 from allthings.things.times import NS_PER_S
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class AuditTrail:
         """`registry` None: nothing is kept."""
         self._registry = registry
         self._now_ns = now_ns
+        self._trouble = Trouble(_LOGGER, "entries of the audit list cannot be written")
         remembered = settings.AUDIT_REMEMBERED_MAX
         self._each = Attempts(settings.AUDIT_BURST, settings.AUDIT_EVERY_S, remembered)
         self._all = Attempts(settings.AUDIT_ALL_BURST, settings.AUDIT_ALL_EVERY_S, 1)
@@ -123,7 +125,7 @@ class AuditTrail:
             return
         try:
             await asyncio.to_thread(self._registry.audit.add, entries)
-        except Exception:
+        except Exception as error:  # noqa: BLE001
             # The list is not worth the gateway's life; the number that is missing will be told.
-            _LOGGER.exception("%d entries of the audit list could not be written", len(entries))
+            self._trouble.tell(error)
             self._leave_out(now_ns, len(entries))

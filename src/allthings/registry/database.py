@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -85,7 +86,7 @@ class Database:
             with self.read() as session:
                 verdict = session.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()
             if verdict != "ok":
-                raise damaged(self.shown, str(verdict))
+                raise (unreadable if _is_disk(str(verdict)) else damaged)(self.shown, str(verdict))
 
     def close(self) -> None:
         self.engine.dispose()
@@ -99,6 +100,8 @@ class Database:
                 f"no connection to the registry {self.shown} came free within {POOL_TIMEOUT_S} s"
             ) from None
         except OperationalError as error:
+            if _is_disk(str(error.orig)):
+                raise unreadable(self.shown, str(error.orig)) from error
             raise RegistryUnavailableError(f"the registry {self.shown} does not answer: {error.orig}") from error
         except DatabaseError as error:
             if any(word in str(error.orig) for word in _DAMAGED):
@@ -108,6 +111,20 @@ class Database:
             if isinstance(error, DBAPIError) and error.connection_invalidated:
                 raise RegistryUnavailableError(f"the registry {self.shown} has gone: {error.orig}") from error
             raise
+
+
+def _is_disk(text: str) -> bool:
+    """Whether SQLite says that the disk failed, not that what it read makes no sense."""
+    codes = [int(code) for code in re.findall(r"error code=(\d+)", text)]
+    return "disk I/O error" in text or any(code & 0xFF == sqlite3.SQLITE_IOERR for code in codes)
+
+
+def unreadable(shown: str, reason: str) -> RegistryUnavailableError:
+    """The file may be whole; where it lies fails."""
+    return RegistryUnavailableError(
+        f"the registry {shown} cannot be read or written ({' '.join(reason.split())}): its disk or file system fails. "
+        "See what the system says of it (dmesg), and move the data to another disk"
+    )
 
 
 def damaged(shown: str, reason: str) -> RegistryDamagedError:

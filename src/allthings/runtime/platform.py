@@ -39,6 +39,7 @@ from allthings.readings.feed import Feed
 from allthings.readings.model import Model
 from allthings.registry.registry import Registry
 from allthings.registry.sealing import Sealing
+from allthings.registry.trouble import Trouble
 from allthings.runtime import datadir, listening, logmark
 from allthings.runtime.child import exit_unusable, tell_ready
 from allthings.runtime.process import connect_log, set_up
@@ -273,14 +274,13 @@ class Platform:
 
 async def _every(seconds: float, work: Any, name: str) -> None:
     """Do a piece of work again and again; what fails is said and tried again."""
+    trouble = Trouble(_LOGGER, f"{name} failed and will be tried again")
     while True:
         await asyncio.sleep(seconds)
         try:
             await work()
-        except LogUnavailableError as error:
-            _LOGGER.info("%s: %s", name, error.detail)
-        except Exception:
-            _LOGGER.exception("%s failed; it will be tried again", name)
+        except Exception as error:  # noqa: BLE001 - one of several pieces of work must not end the others
+            trouble.tell(error)
 
 
 def _server(app: Any, relays: Relays, certificate: ServerCertificate | None) -> uvicorn.Server:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from allthings.log.errors import LogUnavailableError
 from allthings.readings.decoded import Decoded
 from allthings.registry import SeenProperty
+from allthings.registry.trouble import Trouble
 from allthings.twin.settings import REPORT_EVERY_S, SAVE_POSITION_EVERY_S
 from allthings.twin.twin import Twin
 
@@ -52,14 +53,15 @@ async def run(
 
 
 async def _report(twin: Twin, observe: Observe, stop: asyncio.Event, clock: Callable[[], int]) -> None:
+    trouble = Trouble(_log, "discovered things cannot be registered; trying again")
     while not await _stopped_within(stop, REPORT_EVERY_S):
         report = twin.discovery.due(clock())
         if report is None:
             continue
         try:
             await asyncio.to_thread(observe, report.seen, clock())
-        except Exception:  # noqa: BLE001 - a registry that fails must not stop the live feed; it is tried again
-            _log.exception("discovered things could not be registered; trying again")
+        except Exception as error:  # noqa: BLE001 - a registry that fails must not stop the live feed
+            trouble.tell(error)
         else:
             twin.discovery.confirm(report)
 
