@@ -11,16 +11,19 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from allthings.historian import settings
+from allthings.historian import links, settings
 from allthings.historian.cancellation import Cancellation
 from allthings.historian.connections import Connections
 from allthings.historian.engine_errors import as_ours
+from allthings.historian.errors import HistorianUnavailableError
 from allthings.things.errors import AllthingsError
 
 Parameters = Mapping[str, Any] | None
@@ -104,6 +107,8 @@ class Engine:
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self.embedded = dsn.startswith("chdb:")
+        if self.embedded:
+            _mend_links(Path(urlsplit(dsn).path))
         self.control = self._handles(1, {}, None)
         self.control.run(f"CREATE DATABASE IF NOT EXISTS {settings.DATABASE}")
         database = settings.DATABASE
@@ -141,6 +146,13 @@ class Engine:
         _stop((self.work,), settings.CLOSE_S_MAX)
         for handles in (self.sql, self.quick, self.state, self.query, self.ingest, self.work, self.control):
             handles.close()
+
+
+def _mend_links(history: Path) -> None:
+    try:
+        links.mend(history)
+    except OSError as error:
+        raise HistorianUnavailableError(f"folders stand where the history at {history} has links: {error}") from error
 
 
 def _stop(all_handles: Sequence[Handles], within_s: float) -> bool:
