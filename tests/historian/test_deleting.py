@@ -87,7 +87,7 @@ def test_every_answer_is_without_what_was_deleted(
     history: History, actions: list[tuple[Any, ...]], everies: tuple[int | None, ...]
 ) -> None:
     emptied(history)
-    history.deletions.replace([])
+    history.deletions.drop_before(end_of(1_000))
     #: Of each key its versions: position and value.
     versions: dict[tuple[str, str, int], dict[int, Any]] = {}
     blocks: list[Decoded] = []
@@ -154,7 +154,7 @@ def test_a_deletion_that_was_cut_off_is_made_again(history: History) -> None:
     }
     for statements in range(_STATEMENTS_MAX):
         emptied(history)
-        history.deletions.replace([])
+        history.deletions.drop_before(end_of(1_000))
         history.insert(blocks)
         history.rollup(end_of(3))
         if _cut_off(history, wanted, statements):
@@ -199,9 +199,10 @@ def test_after_a_new_start_it_is_gone_and_the_log_brings_nothing_back(history: H
     history.insert([block])
     history.delete(wanted)
     history.close()
+    history.deletions.drop_before(end_of(1_000))
     history.open()
     # The platform gives it what was noted.
-    history.deletions.replace([wanted])
+    history.deletions.add(wanted)
     history.insert([block, again])
     assert [row["number"] for row in history.current().to_pylist()] == [7.0]
     (series,) = history.history(HistoryQuery((("a", None),)))

@@ -15,6 +15,8 @@ from allthings.historian import schema
 from allthings.historian.history import History
 from allthings.readings.clock import CLOCK_AHEAD_NS_MAX, CLOCK_NS_MIN
 from allthings.readings.decoded import Decoded, Event
+from allthings.registry import Removals
+from allthings.registry.removals import Removal
 from tests.historian.blocks import T0, S, decoded, end_of
 from tests.historian.test_rollups import HOUR, check_all
 from tests.reaching import must_reach, reach
@@ -95,18 +97,21 @@ def _order(row: Heard) -> tuple[bool, int, int]:
     return not ahead and time >= CLOCK_NS_MIN, heard if ahead else time, time
 
 
-def test_what_stands_behind_a_position(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_removed_is_not_current(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a series that was removed and sent again the newest since, though the history has a later time."""
     monkeypatch.setattr("allthings.historian.settings.KEYS_AT_ONCE", 2)
     for sequence, number in ((1, 1.0), (2, 2.0), (3, 3.0)):
         # The newest by time come first.
-        rows = [(thing, "x", T0 - sequence * HOUR, number) for thing in "abc"]
+        rows = [(thing, "x", T0 - sequence * HOUR, number) for thing in "abcd"]
         history.insert([decoded(sequence, rows)])
+    removals = Removals(
+        [Removal("b", "", end_of(1)), Removal("c", "properties/x", end_of(2)), Removal("d", "", end_of(3))]
+    )
     for _ in range(2):
-        asked = {("a", "x"): end_of(0), ("b", "x"): end_of(1), ("c", "x"): end_of(3), ("none", "x"): 0}
-        found = history.current_beyond(asked).to_pylist()
-        assert [(row["thing"], row["number"]) for row in found] == [("a", 1.0), ("b", 2.0)]
+        found = {row["thing"]: row["number"] for row in history.current(removals=removals).to_pylist()}
+        assert found == {"a": 1.0, "b": 2.0, "c": 3.0}
+        assert history.current([("d", "x")], removals=removals).num_rows == 0
         history.rollup(end_of(3))
-    assert history.current_beyond({}).num_rows == 0
 
 
 def test_when_things_were_heard_of(history: History) -> None:

@@ -94,11 +94,13 @@ def test_as_a_plain_loop_says(sequence: int, rows: list[tuple[str, str, int]], d
         assert left is decoded
 
 
-def test_one_more_may_be_added_and_all_be_replaced() -> None:
+def test_one_more_may_be_added_and_old_ones_be_dropped() -> None:
     decoded = _decoded(2, [("a", "x", 1)])
     found = Deletions()
     assert found.left(decoded) is decoded
     found.add(Deletion(("a",), (), None, None, block.position(3, 0) - 1))
     assert found.left(decoded).readings.num_rows == 0
-    found.replace([])
+    found.drop_before(block.position(3, 0) - 1)
+    assert found.left(decoded).readings.num_rows == 0
+    found.drop_before(block.position(3, 0))
     assert found.left(decoded) is decoded

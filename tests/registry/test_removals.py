@@ -102,13 +102,16 @@ def test_the_memory_is_bounded(registry: Registry, monkeypatch: pytest.MonkeyPat
 
 
 def test_another_log_begins_anew(registry: Registry) -> None:
+    """What is behind its end is news, whatever the positions of the former log were."""
     for name, position in (("old", 3), ("new", 9)):
         registry.things.create({"title": name}, 1, name=name)
         registry.things.remove(name, position=position)
         registry.deletions.note(Deletion((name,), (), None, None, position), 1)
-    assert (registry.removals.drop_beyond(5), registry.deletions.drop_beyond(5)) == (1, 1)
-    assert (registry.removals.all().of_thing("old"), registry.removals.all().of_thing("new")) == (3, 0)
-    assert [one.deletion.things for one in registry.deletions.all()] == [("old",)]
+    registry.removals.clamp(5)
+    registry.deletions.clamp(5)
+    found = registry.removals.all()
+    assert (found.of_thing("old"), found.of_thing("new")) == (3, 5)
+    assert [one.deletion.upto for one in registry.deletions.all()] == [3, 5]
 
 
 def test_deletions_are_kept_until_the_log_has_dropped_them(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

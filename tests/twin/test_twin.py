@@ -128,7 +128,8 @@ def test_a_long_silence_does_not_make_the_interval_long(twin: Twin, clock: Clock
 
 def test_starting_from_the_history(twin: Twin, clock: Clock) -> None:
     blocks = [block_of(3, said("a", t=1, s="x")), block_of(4, said("b", NOW_NS - 3600 * NS_PER_S, t=2))]
-    twin.load(table_of(*blocks), 3)
+    heard = [("a", NOW_NS, block.position(3, 0)), ("b", NOW_NS - 3600 * NS_PER_S, block.position(4, 0))]
+    twin.load(table_of(*blocks), 3, heard=heard)
     assert twin.sequence == 3
     assert now(twin) == {("a", "t"): 1, ("a", "s"): "x", ("b", "t"): 2}
     assert twin.online_things() == {"a"}
@@ -146,16 +147,6 @@ def test_starting_from_nothing(twin: Twin) -> None:
     assert (twin.values(), twin.thing_states(), twin.online_count()) == ([], [], 0)
     twin.apply(block_of(1, said("a", t=1)))
     assert now(twin) == {("a", "t"): 1}
-
-
-def test_a_removed_thing_is_forgotten_until_it_sends_again(twin: Twin) -> None:
-    twin.apply(block_of(1, said("a", t=1, s="x"), said("b", t=2)))
-    twin.forget("a")
-    twin.forget("nobody")
-    assert now(twin) == {("b", "t"): 2}
-    assert [state.thing for state in twin.thing_states()] == list(twin.last_received()) == ["b"]
-    twin.apply(block_of(2, said("a", NOW_NS - 5, t=3)))
-    assert now(twin) == {("b", "t"): 2, ("a", "t"): 3}
 
 
 def test_rates(twin: Twin, clock: Clock) -> None:

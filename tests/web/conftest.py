@@ -96,7 +96,7 @@ async def platform(log: Log, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     token = registry.tokens.create("api", "admin", "tests", now_ns()).secret
     history = History(f"chdb://{folder}/history")
     await asyncio.to_thread(history.open)
-    twin = Twin(now_ns)
+    twin = Twin(now_ns, history.deletions)
     decoder = Decoder(lambda: Model(registry.things.all_types()))
     start = (await log.status()).last
     twin.load(history.current(), start)

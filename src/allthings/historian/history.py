@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
@@ -15,7 +15,7 @@ from allthings.historian.deleting import Deleted, Deleting
 from allthings.historian.engine import Engine
 from allthings.historian.errors import HistorianUnavailableError
 from allthings.historian.merges import Merges
-from allthings.historian.newest import event_names, heard, newest, newest_beyond
+from allthings.historian.newest import event_names, heard, newest, not_removed
 from allthings.historian.plot import Plotting
 from allthings.historian.query import HistoryQuery, Series
 from allthings.historian.refused import Page, Refused, events
@@ -26,7 +26,7 @@ from allthings.historian.unrolled import Unrolled
 from allthings.historian.writing import write
 from allthings.readings.decoded import Decoded, Event, Reject
 from allthings.readings.deletions import Deletions
-from allthings.registry import Deletion
+from allthings.registry import Deletion, Removals
 
 
 class History:
@@ -90,15 +90,12 @@ class History:
         QueryCancelledError."""
         return sql.run(self._engine.sql.under(cancellation), text, limits or SqlLimits())
 
-    def current(self, series: Sequence[tuple[str, str]] | None = None) -> pa.Table:
+    def current(self, series: Sequence[tuple[str, str]] | None = None, *, removals: Removals | None = None) -> pa.Table:
         """The newest reading of each series (None: of all): thing, property, time, number, text, kind, received,
-        position; one row a series, sorted by the first two. One with a time that cannot be only where there is no
-        better one."""
-        return newest(self._engine.query, series)
-
-    def current_beyond(self, positions: Mapping[tuple[str, str], int]) -> pa.Table:
-        """The same of some series, of each only what stands in the log behind a position."""
-        return newest_beyond(self._engine.query, positions)
+        position; one row a series. One with a time that cannot be only where there is no better one, and nothing of
+        what was removed."""
+        query = self._engine.query
+        return not_removed(query, newest(query, series), removals or Removals())
 
     def heard(self) -> list[tuple[str, int, int]]:
         """Every thing that ever sent something: when the last of it was received, and its position in the log.

@@ -15,11 +15,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from allthings.historian import buckets, settings
 from allthings.historian.engine import Handles
 from allthings.readings.clock import CLOCK_AHEAD_NS_MAX, CLOCK_NS_MIN
+from allthings.registry import Removals
 
 _READING: Final = "time, number, text, kind, received, position"
 #: The columns of the table, as `made_of` gives them.
@@ -88,6 +90,20 @@ def newest_beyond(handles: Handles, positions: Mapping[tuple[str, str], int]) ->
         parameters = {"series": chunk, "bounds": bounds, "least": min(bound for _, _, bound in bounds)}
         tables.append(_best(handles, made_of(condition), parameters))
     return pa.concat_tables(tables)
+
+
+def not_removed(handles: Handles, table: pa.Table, removals: Removals) -> pa.Table:
+    """Of what `newest` gives, the series as they are without what was removed: of some an older reading is the newest
+    of those that came since, or there is none."""
+    if not removals:
+        return table
+    keys = list(zip(table.column("thing").to_pylist(), table.column("property").to_pylist(), strict=True))
+    bounds = [removals.of_property(*key) for key in keys]
+    hidden = table.column("position").to_numpy() <= np.array(bounds, np.uint64)
+    if not hidden.any():
+        return table
+    removed = {key: bound for key, bound, gone in zip(keys, bounds, hidden.tolist(), strict=True) if gone}
+    return pa.concat_tables([table.filter(pa.array(~hidden)), newest_beyond(handles, removed)])
 
 
 def _best(handles: Handles, rows: str, parameters: Mapping[str, Any]) -> pa.Table:

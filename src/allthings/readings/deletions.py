@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -22,15 +23,18 @@ class Deletions:
     """
 
     def __init__(self, deletions: Iterable[Deletion] = ()) -> None:
+        self._lock = threading.Lock()
         self._all = tuple(deletions)
 
-    def add(self, deletion: Deletion) -> None:
-        """Leave out what it names from now on."""
-        self._all = (*self._all, deletion)
+    def add(self, *deletions: Deletion) -> None:
+        """Leave out what they name from now on."""
+        with self._lock:
+            self._all = tuple(dict.fromkeys((*self._all, *deletions)))
 
-    def replace(self, deletions: Iterable[Deletion]) -> None:
-        """Hold these alone: the log does not reach back to the others."""
-        self._all = tuple(deletions)
+    def drop_before(self, position: int) -> None:
+        """Forget those about positions before this: the log has dropped its blocks up to there."""
+        with self._lock:
+            self._all = tuple(each for each in self._all if each.upto >= position)
 
     def left(self, decoded: Decoded) -> Decoded:
         """What a block still says: the same object when nothing of it was deleted."""

@@ -81,18 +81,19 @@ class NotedDeletions:
 
     def drop_before(self, position: int) -> int:
         """Forget those that are done and about positions before this, which the log has dropped. How many."""
-        return self._drop(DeletionRow.done, DeletionRow.upto < position)
 
-    def drop_beyond(self, position: int) -> int:
-        """Forget those about positions that the log has not come to: it is another log. How many."""
-        return self._drop(DeletionRow.upto > position)
-
-    def _drop(self, *conditions: Any) -> int:
         def change(session: Session) -> int:
-            result: Any = session.execute(sa.delete(DeletionRow).where(*conditions))
+            old = sa.delete(DeletionRow).where(DeletionRow.done, DeletionRow.upto < position)
+            result: Any = session.execute(old)
             return int(result.rowcount)
 
         return self._database.write(change)
+
+    def clamp(self, position: int) -> None:
+        """The log ends at this position: nothing that it will bring was deleted, also when it is another log than
+        before or has lost its end."""
+        beyond = sa.update(DeletionRow).where(DeletionRow.upto > position).values(upto=position)
+        self._database.write(lambda session: session.execute(beyond))
 
 
 def _noted(row: DeletionRow) -> NotedDeletion:

@@ -8,7 +8,7 @@ readings; only what is current, lists and discovery look here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -22,9 +22,10 @@ from allthings.things.names import valid_property_name, valid_thing_name
 
 _log = logging.getLogger(__name__)
 _UNSETTLED: Final = "removals-unsettled"
-_WHOLE: Final = ""
+WHOLE: Final = ""
 #: The members of a description whose parts devices bring.
-_KINDS: Final = ("properties", "events")
+PROPERTIES: Final = "properties"
+EVENTS: Final = "events"
 
 
 class Removal(NamedTuple):
@@ -36,34 +37,46 @@ class Removal(NamedTuple):
 
 
 class Removals:
-    """The position up to which readings and events do not count, of every thing and part. Not to be changed."""
+    """The position up to which readings and events do not count, of every thing and part."""
 
     def __init__(self, removals: Iterable[Removal] = ()) -> None:
         self._positions: dict[str, dict[str, int]] = {}
         #: The greatest of all; readings beyond it all count.
         self.newest = 0
-        for thing, part, position in removals:
-            self._positions.setdefault(thing, {})[part] = position
-            self.newest = max(self.newest, position)
+        for removal in removals:
+            self.add(removal)
+
+    def add(self, removal: Removal) -> bool:
+        """Take in one more; whether it says anything new."""
+        parts = self._positions.setdefault(removal.thing, {})
+        if parts.get(removal.part, 0) >= removal.position:
+            return False
+        parts[removal.part] = removal.position
+        self.newest = max(self.newest, removal.position)
+        return True
+
+    def __iter__(self) -> Iterator[Removal]:
+        for thing, parts in self._positions.items():
+            yield from (Removal(thing, part, position) for part, position in parts.items())
 
     def __bool__(self) -> bool:
         return bool(self._positions)
 
     def of_property(self, thing: str, name: str) -> int:
         """Readings of this property up to here do not count; 0 when all do."""
-        return self._of(thing, f"properties/{name}")
+        return self._of(thing, f"{PROPERTIES}/{name}")
 
     def of_event(self, thing: str, name: str) -> int:
         """The same for an event."""
-        return self._of(thing, f"events/{name}")
+        return self._of(thing, f"{EVENTS}/{name}")
 
     def of_thing(self, thing: str) -> int:
         """The same for everything that a thing sends."""
-        return self._positions.get(thing, {}).get(_WHOLE, 0)
+        return self._positions.get(thing, {}).get(WHOLE, 0)
 
     def _of(self, thing: str, part: str) -> int:
         parts = self._positions.get(thing)
-        return max(parts.get(_WHOLE, 0), parts.get(part, 0)) if parts else 0
+        return max(parts.get(WHOLE, 0), parts.get(part, 0)) if parts else 0
 
 
 class RemovedThings:
@@ -82,14 +95,11 @@ class RemovedThings:
         with self._database.read() as session:
             return removals_of(session, [thing])
 
-    def drop_beyond(self, position: int) -> int:
-        """Forget what was removed later than the log goes: it is another log, which counts from the start. How many."""
-
-        def change(session: Session) -> int:
-            result: Any = session.execute(sa.delete(RemovalRow).where(RemovalRow.position > position))
-            return int(result.rowcount)
-
-        return self._database.write(change)
+    def clamp(self, position: int) -> None:
+        """The log ends at this position: nothing that it will bring was removed, also when it is another log than
+        before or has lost its end."""
+        beyond = sa.update(RemovalRow).where(RemovalRow.position > position).values(position=position)
+        self._database.write(lambda session: session.execute(beyond))
 
     def settle(self, series: Callable[[], Iterable[tuple[str, str]]], position: int) -> int:
         """Once, after an upgrade from a version that did not note removals: what the history has (`series` gives
@@ -113,12 +123,14 @@ class RemovedThings:
 def note_thing(session: Session, thing: str, position: int) -> None:
     """The whole thing is removed. Nothing is noted for position 0: nobody has read anything yet."""
     session.execute(sa.delete(RemovalRow).where(RemovalRow.thing == thing))
-    _note(session, [(thing, _WHOLE, position)] if position else [])
+    _note(session, [(thing, WHOLE, position)] if position else [])
 
 
 def note_parts(session: Session, thing: str, old: Mapping[str, Any], td: Mapping[str, Any], position: int) -> None:
     """A description was changed from `old`: note which properties and events it has no longer."""
-    gone = [f"{kind}/{name}" for kind in _KINDS for name in old.get(kind, {}) if name not in td.get(kind, {})]
+    gone = [
+        f"{kind}/{name}" for kind in (PROPERTIES, EVENTS) for name in old.get(kind, {}) if name not in td.get(kind, {})
+    ]
     if gone and position:
         _note(session, [(thing, part, position) for part in gone])
 
@@ -167,9 +179,9 @@ def _unknown(session: Session, series: list[tuple[str, str]]) -> Iterable[tuple[
             .join(DescriptionRow, DescriptionRow.thing == ThingRow.name)
             .where(ThingRow.name.in_(chunk))
         )
-        known = {name: msgspec.json.decode(td).get("properties", {}) for name, td in session.execute(statement)}
+        known = {name: msgspec.json.decode(td).get(PROPERTIES, {}) for name, td in session.execute(statement)}
         for thing in chunk:
             if thing not in known:
-                yield thing, _WHOLE
+                yield thing, WHOLE
             else:
-                yield from ((thing, f"properties/{name}") for name in by_thing[thing] if name not in known[thing])
+                yield from ((thing, f"{PROPERTIES}/{name}") for name in by_thing[thing] if name not in known[thing])

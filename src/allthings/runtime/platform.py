@@ -30,7 +30,7 @@ from allthings.historian.history import History
 from allthings.historian.ingest import CONSUMER as HISTORIAN
 from allthings.historian.ingest import Ingest, check_log
 from allthings.historian.retention import Keep, Retention
-from allthings.log import losses
+from allthings.log import block, losses
 from allthings.log.errors import LogUnavailableError
 from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
@@ -42,10 +42,11 @@ from allthings.registry.sealing import Sealing
 from allthings.registry.trouble import Trouble
 from allthings.runtime import datadir, listening, logmark
 from allthings.runtime.child import exit_unusable, tell_ready
+from allthings.runtime.current import past
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
 from allthings.runtime.up import ADDRESS_VARIABLE, read_state
-from allthings.things.errors import AllthingsError
+from allthings.things.errors import AllthingsError, UnavailableError
 from allthings.things.times import now_ns
 from allthings.twin import run as twin_run
 from allthings.twin.twin import Twin
@@ -80,7 +81,7 @@ class Platform:
         self._model = Model()
         self._model_version = -1
         self._decoder = Decoder(lambda: self._model)
-        self._twin = Twin(now_ns)
+        self._twin = Twin(now_ns, self._history.deletions)
         self._feed = Feed(log, self._decoder, self._missed)
         self._ingest = Ingest(log, self._feed, self._decoder, self._history)
         self._reserve = Reserve(settings.data, settings.disk_reserve_mb)
@@ -105,8 +106,45 @@ class Platform:
         await asyncio.to_thread(self._history.open)
         self._known = await check_log(self._log, self._history)
         self._readings_before = await asyncio.to_thread(self._history.count_readings)
-        finished = await self._log.position(HISTORIAN)
-        self._twin.load(await asyncio.to_thread(self._history.current), finished)
+        last = max((await self._log.status()).last, self._known)
+        await asyncio.to_thread(self._leave_out_deleted, block.position(last + 1, 0) - 1)
+        await asyncio.to_thread(self._load, await self._log.position(HISTORIAN))
+
+    def _leave_out_deleted(self, newest: int) -> None:
+        """Hold back what was removed or deleted, as far as the log has come: `newest` is its last position. A log that
+        begins anew brings nothing but news."""
+        for noted in (self._registry.removals, self._registry.deletions):
+            noted.clamp(newest)
+        self._history.deletions.add(*(noted.deletion for noted in self._registry.deletions.all()))
+        self._finish_deletions()
+
+    def _finish_deletions(self) -> None:
+        """Make the deletions that were cut off; one that cannot be made now is tried again in an hour."""
+        for noted in self._registry.deletions.all():
+            if noted.done:
+                continue
+            try:
+                found = self._history.delete(noted.deletion)
+            except UnavailableError as error:
+                _LOGGER.warning("a deletion of %s is still to be made: %s", noted.deletion.things, error.detail)
+                continue
+            self._registry.deletions.done(noted.id)
+            _LOGGER.info("a deletion that was cut off is made: %d readings more", found.readings)
+
+    def _load(self, finished: int) -> None:
+        """Let the twin begin with what the history has."""
+
+        def series() -> list[tuple[str, str]]:
+            known = self._history.current()
+            return list(zip(known.column("thing").to_pylist(), known.column("property").to_pylist(), strict=True))
+
+        removals = self._registry.removals
+        settled = removals.settle(series, block.position(finished + 1, 0) - 1)
+        if settled:
+            _LOGGER.info("%d things and properties that the history has were removed before", settled)
+        removed = removals.all()
+        known = past(self._history, removed)
+        self._twin.load(known.current, finished, heard=known.heard, events=known.events, removals=removed)
 
     async def run(self) -> None:
         """Serve until `stop` is set."""
@@ -253,8 +291,12 @@ class Platform:
         )
         if dropped:
             _LOGGER.info("the log dropped %d old blocks, all of them in the history", dropped)
+            first = block.position((await self._log.status()).first, 0)
+            self._history.deletions.drop_before(first)
+            await asyncio.to_thread(self._registry.deletions.drop_before, first)
 
     async def _retain(self) -> None:
+        await asyncio.to_thread(self._finish_deletions)
         keep = Keep(raw_days=round(self._settings.keep_raw_days), minutes_days=round(self._settings.keep_1m_days))
         await asyncio.to_thread(self._history.retain, now_ns(), Retention(keep))
 

@@ -42,10 +42,18 @@ class Activity:
         self.messages: Ints = grown("messages", np.int64)
         self.readings: Ints = grown("readings", np.int64)
 
-    def note(self, batch: Batch, things: int) -> None:
-        """Count a batch's readings. `things`: how many things there are."""
+    def make_room(self, things: int) -> None:
+        """There are so many things now."""
         if things > len(self.last_received):
             self._room(max(things, 2 * len(self.last_received)))
+
+    def count(self, batch: Batch) -> None:
+        """Count readings that were uploaded: that says nothing of how the devices are."""
+        found, readings = np.unique(batch.things, return_counts=True)
+        self.readings[found] += readings
+
+    def note(self, batch: Batch) -> None:
+        """Count a batch's readings, which came from devices."""
         found, inverse, readings = np.unique(batch.things, return_inverse=True, return_counts=True)
         # Rows of one message follow one another and share a position.
         starts = np.concatenate(([True], batch.positions[1:] != batch.positions[:-1]))
@@ -53,6 +61,12 @@ class Activity:
         newest = np.zeros(len(found), np.int64)
         np.maximum.at(newest, inverse, batch.received)
 
+        self.heard(found, newest)
+        self.messages[found] += messages
+        self.readings[found] += readings
+
+    def heard(self, found: Ints, newest: Ints) -> None:
+        """Things, each once, were heard of at these times."""
         before = self.last_received[found]
         gaps = (newest - before).astype(np.float64)
         typical = self.interval[found]
@@ -64,19 +78,15 @@ class Activity:
         mixed = np.where(typical > 0, typical + weight * (gaps - typical), gaps)
         self.interval[found] = np.where((before > 0) & (newest > before), mixed, typical)
         self.last_received[found] = np.maximum(before, newest)
-        self.messages[found] += messages
-        self.readings[found] += readings
 
     def online(self, now_ns: int) -> Any:
         """Per thing whether it was heard of lately: within a minute, or three of its typical intervals."""
         within = np.maximum(ONLINE_NS_MIN, ONLINE_INTERVALS * self.interval)
         return (self.last_received > 0) & (now_ns - self.last_received < within)
 
-    def restore(self, batch: Batch, things: int) -> None:
-        """Take over when things were last heard of, without counting."""
-        if things > len(self.last_received):
-            self._room(things)
-        np.maximum.at(self.last_received, batch.things, batch.received)
+    def restore(self, number: int, received_ns: int) -> None:
+        """Take over when a thing was last heard of, without counting."""
+        self.last_received[number] = max(received_ns, int(self.last_received[number]))
 
     def forget(self, number: int) -> None:
         """Take a thing as never heard of."""

@@ -283,6 +283,15 @@ class Hub:
             # Who is not slow has taken it by now.
             self._ring[-1 - ENCODED_FRAMES_MAX].release()
 
+    def leave_out(self, left: Callable[[Decoded], Decoded]) -> None:
+        """Keep of the newest frames only what is `left` of them."""
+        for place, frame in enumerate(self._ring):
+            whole = Decoded(frame.sequence, frame.readings)
+            rest = left(whole)
+            if rest is not whole:
+                self._ring[place] = Frame(rest)
+                self._ring_rows += self._ring[place].rows - frame.rows
+
     def subscribe(self, chosen: Filter, after: int, rows_max: int = QUEUE_ROWS_MAX) -> Subscription:
         """Everything that is published from now on and comes after a position."""
         subscription = Subscription(chosen, rows_max, after, self._subscriptions.discard)

@@ -75,7 +75,7 @@ async def _missed(
         if entry is None:
             gap = True
             continue
-        decoded = await decoder.decode(entry)
+        decoded = twin.deletions.left(await decoder.decode(entry))
         for update in _of(subscription.filter, Frame(decoded), after):
             yield update.after_gap() if gap else update
             gap = False

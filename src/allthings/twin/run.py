@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from allthings.log.errors import LogUnavailableError
 from allthings.readings.decoded import Decoded
-from allthings.registry import SeenProperty
+from allthings.registry.seen import Seen
 from allthings.registry.trouble import Trouble
 from allthings.twin.settings import REPORT_EVERY_S, SAVE_POSITION_EVERY_S
 from allthings.twin.twin import Twin
@@ -31,7 +31,7 @@ class Source(Protocol):
     def read(self, after: int) -> AsyncIterator[list[Decoded]]: ...
 
 
-Observe = Callable[[list[SeenProperty], int], int]
+Observe = Callable[[list[Seen], int], int]
 
 
 async def run(
@@ -42,28 +42,37 @@ async def run(
     `observe` takes what was discovered (`registry.things.observe`); it may block and is called in a thread. The
     position that is kept only tells how far the twin is: after a start it is loaded from the history.
     """
+    trouble = Trouble(_log, "discovered things cannot be registered; trying again")
     async with asyncio.TaskGroup() as group:
-        group.create_task(_report(twin, observe, stop, clock), name="twin discovery")
+        group.create_task(_report(twin, observe, stop, clock, trouble), name="twin discovery")
         group.create_task(_save_position(log, twin, stop), name="twin position")
         async for found in source.read(twin.sequence):
             for decoded in found:
                 twin.apply(decoded)
         # Without a log to read there is nothing left to report.
         stop.set()
+    # What would be told in a moment is told now, so that the next start has nothing to change.
+    await _told(twin, observe, clock, trouble, last=True)
 
 
-async def _report(twin: Twin, observe: Observe, stop: asyncio.Event, clock: Callable[[], int]) -> None:
-    trouble = Trouble(_log, "discovered things cannot be registered; trying again")
+async def _report(twin: Twin, observe: Observe, stop: asyncio.Event, clock: Callable[[], int], trouble: Trouble) -> None:
     while not await _stopped_within(stop, REPORT_EVERY_S):
-        report = twin.discovery.due(clock())
-        if report is None:
-            continue
-        try:
-            await asyncio.to_thread(observe, report.seen, clock())
-        except Exception as error:  # noqa: BLE001 - a registry that fails must not stop the live feed
-            trouble.tell(error)
-        else:
-            twin.discovery.confirm(report)
+        await _told(twin, observe, clock, trouble)
+
+
+async def _told(
+    twin: Twin, observe: Observe, clock: Callable[[], int], trouble: Trouble, *, last: bool = False
+) -> None:
+    """Tell the registry what is due."""
+    report = twin.discovery.due(clock(), last=last)
+    if report is None:
+        return
+    try:
+        await asyncio.to_thread(observe, report.seen, clock())
+    except Exception as error:  # noqa: BLE001 - a registry that fails must not stop the live feed
+        trouble.tell(error)
+    else:
+        twin.discovery.confirm(report)
 
 
 async def _save_position(log: Positions, twin: Twin, stop: asyncio.Event) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from allthings.readings.clock import rank, wrong_clock
 from allthings.twin.settings import SERIES_MAX, SERIES_PER_THING_MAX
 
 _FIRST_ROOM: Final = 1_024
@@ -140,12 +141,18 @@ class SeriesTable:
         return slot
 
     def take(self, batch: Batch, order: Ints, last: Ints) -> None:
-        """Keep the newest readings. `order` sorts rows by slot, time and place in the log; `last` are the rows of
-        `order` that end a slot."""
+        """Keep the newest readings. `order` is what `in_order` gives; `last` are the rows of it that end a slot."""
         rows = order[last]
         slots = batch.slots[rows]
-        newer = (batch.times[rows] > self.time[slots]) | (
-            (batch.times[rows] == self.time[slots]) & (batch.positions[rows] >= self.position[slots])
+        times, received = batch.times[rows], batch.received[rows]
+        newer = ~self.filled(slots) | _is_newer(
+            (~wrong_clock(times, received), rank(times, received), times, batch.positions[rows]),
+            (
+                ~wrong_clock(self.time[slots], self.received[slots]),
+                rank(self.time[slots], self.received[slots]),
+                self.time[slots],
+                self.position[slots],
+            ),
         )
         rows, slots = rows[newer], slots[newer]
         self.time[slots] = batch.times[rows]
@@ -167,6 +174,17 @@ class SeriesTable:
             places = np.flatnonzero(given)
             self._texts.update(zip(slots[places].tolist(), texts.take(pa.array(places)).to_pylist(), strict=True))
 
+    def number_thing(self, name: str) -> int:
+        """The number of a thing, which may be new; NONE where there is no place for more."""
+        number = self._thing_numbers.get(name)
+        if number is None:
+            if len(self.things) >= SERIES_MAX:
+                return NONE
+            number = self._thing_numbers[name] = len(self.things)
+            self.things.append(name)
+            self.slots_of.append([])
+        return number
+
     def thing_number(self, name: str) -> int | None:
         """The number of a thing, or None if it never sent a reading."""
         return self._thing_numbers.get(name)
@@ -183,8 +201,29 @@ class SeriesTable:
         """Take away the values of slots; they stay with their series."""
         self._take_texts(slots, None)
         self.time[slots] = _NO_TIME
+        self.received[slots] = 0
         self.position[slots] = 0
 
     def text(self, slot: int) -> str | None:
         """What is kept as text of a slot's value."""
         return self._texts.get(slot)
+
+
+def in_order(batch: Batch) -> Ints:
+    """What sorts a batch by slot, and each slot's readings so that the newest comes last: those with a wrong clock
+    first, then by time, then by place in the log."""
+    wrong = wrong_clock(batch.times, batch.received)
+    if not wrong.any():
+        order: Ints = np.lexsort((batch.times, batch.slots))
+        return order
+    ranks = rank(batch.times, batch.received)
+    by_rank: Ints = np.lexsort((batch.times, ranks, ~wrong, batch.slots))
+    return by_rank
+
+
+def _is_newer(new: tuple[Any, ...], old: tuple[Any, ...]) -> Any:
+    """Whether rows of the first columns are greater than those of the second or equal, compared from left to right."""
+    newer = new[-1] >= old[-1]
+    for left, right in zip(reversed(new[:-1]), reversed(old[:-1]), strict=True):
+        newer = (left > right) | ((left == right) & newer)
+    return newer

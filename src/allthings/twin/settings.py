@@ -44,6 +44,8 @@ RESUME_BLOCKS_MAX: Final = 10_000
 #: New things in one minute and since the start. More are counted, and in the history, but not shown as discovered.
 NEW_THINGS_PER_MINUTE_MAX: Final = 20_000
 NEW_THINGS_MAX: Final = 200_000
+#: Names of events of all things together. Further ones are in the history only.
+EVENT_NAMES_MAX: Final = 100_000
 #: Series reported at once; the others follow the next time.
 REPORT_MAX: Final = 10_000
 REPORT_EVERY_S: Final = 1.0

@@ -5,7 +5,7 @@ One event loop owns a twin; nothing here waits or blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,26 +13,32 @@ import pyarrow as pa
 
 from allthings.log import block
 from allthings.readings.clock import wrong_clock
-from allthings.readings.decoded import DECODED, Decoded
+from allthings.readings.decoded import DECODED, Decoded, Event
+from allthings.readings.deletions import Deletions
 from allthings.readings.values import python_value
+from allthings.registry import Deletion
+from allthings.registry.removals import EVENTS, Removal, Removals
 from allthings.twin.activity import Activity, ThingState
 from allthings.twin.discovery import Discovery
 from allthings.twin.live import Filter, Hub, Subscription
 from allthings.twin.rates import Rate, Rates, Totals
-from allthings.twin.series import NONE, Batch, Ints, SeriesTable
-from allthings.twin.settings import QUEUE_ROWS_MAX
+from allthings.twin.removed import not_removed
+from allthings.twin.series import NONE, Batch, Ints, SeriesTable, in_order
+from allthings.twin.settings import ONLINE_NS_MIN, QUEUE_ROWS_MAX
 from allthings.twin.values import CurrentValue
 
 
 class Twin:
     """Current state in memory, fed by every decoded block in the order of the log."""
 
-    def __init__(self, clock: Callable[[], int]) -> None:
-        """`clock` gives nanoseconds since the epoch, UTC."""
+    def __init__(self, clock: Callable[[], int], deletions: Deletions | None = None) -> None:
+        """`clock` gives nanoseconds since the epoch, UTC; `deletions` are left out of every block."""
         self._clock = clock
         self._series = SeriesTable()
         self._activity = Activity()
         self._rates = Rates()
+        self._removals = Removals()
+        self.deletions = deletions or Deletions()
         self.discovery = Discovery(self._series)
         self.hub = Hub()
         #: The block up to which the log is known.
@@ -40,16 +46,32 @@ class Twin:
 
     # What comes in
 
-    def load(self, table: pa.Table, sequence: int) -> None:
+    def load(
+        self,
+        table: pa.Table,
+        sequence: int,
+        *,
+        heard: Iterable[tuple[str, int, int]] = (),
+        events: Iterable[tuple[str, str, int]] = (),
+        removals: Iterable[Removal] = (),
+    ) -> None:
         """Begin with the newest reading of each series, as the history had it after a block of the log.
 
-        `table` has the columns of DECODED (names plain or dictionary-encoded). Rows of later blocks do no harm.
+        `table` has the columns of DECODED (names plain or dictionary-encoded) and nothing that was removed. Rows of
+        later blocks do no harm. `heard`: of each thing when its last message was received, and its position; `events`:
+        each event that was sent, and the position of the last of its name.
         """
-        columns = [_column(table, field) for field in DECODED]
-        for readings in pa.Table.from_arrays(columns, schema=DECODED).combine_chunks().to_batches():
-            batch = self._keep(self._series.batch(readings))
-            if batch is not None:
-                self._activity.restore(batch, len(self._series.things))
+        self._removals = Removals(removals)
+        for batch in self._batches(table):
+            self._keep(batch, restored=True)
+        for thing, received_ns, position in heard:
+            number = self._series.number_thing(thing) if position > self._removals.of_thing(thing) else NONE
+            if number != NONE:
+                self._activity.make_room(len(self._series.things))
+                self._activity.restore(number, received_ns)
+        for thing, event, position in events:
+            if position > self._removals.of_event(thing, event):
+                self.discovery.events.note(thing, event, position)
         self.discovery.know_all()
         self.sequence = sequence
         self.hub.start(sequence)
@@ -59,38 +81,100 @@ class Twin:
         if decoded.sequence <= self.sequence:
             return
         self.sequence = decoded.sequence
+        decoded = self.deletions.left(decoded)
         rows = decoded.readings.num_rows
         self._rates.note(self._clock(), decoded.messages, rows, len(decoded.rejects), decoded.unclaimed)
+        for event in decoded.events:
+            self._note_event(event)
         if not rows:
             return
-        batch = self._keep(self._series.batch(decoded.readings))
-        if batch is not None:
-            self._activity.note(batch, len(self._series.things))
+        readings = not_removed(decoded.readings, self._removals)
+        batch = self._keep(self._series.batch(readings)) if readings.num_rows else None
+        if batch is not None and decoded.messages:
+            self._activity.note(batch)
+        elif batch is not None:
+            self._activity.count(batch)
         self.hub.publish(decoded)
 
-    def _keep(self, batch: Batch) -> Batch | None:
+    def _note_event(self, event: Event) -> None:
+        number = NONE
+        if event.position > self._removals.of_event(event.thing, event.name):
+            number = self._series.number_thing(event.thing)
+        if number != NONE:
+            self._activity.make_room(len(self._series.things))
+            self._activity.heard(np.array([number]), np.array([event.received_ns]))
+            self.discovery.events.note(event.thing, event.name, event.position)
+
+    def _keep(self, batch: Batch, *, restored: bool = False) -> Batch | None:
         if batch.slots.min(initial=0) == NONE:
             rows = np.flatnonzero(batch.slots != NONE)
             if not len(rows):
                 return None
             batch = batch.rows(rows)
-        # Sorted by slot, then time; of equal times the later in the log comes last.
-        order = np.lexsort((batch.times, batch.slots))
+        self._activity.make_room(len(self._series.things))
+        order = in_order(batch)
         slots = batch.slots[order]
         ends = np.flatnonzero(np.concatenate((slots[1:] != slots[:-1], [True])))
         starts = np.concatenate(([0], ends[:-1] + 1))
         self._series.take(batch, order, ends)
-        self.discovery.note(batch, order, starts)
+        self.discovery.note(batch, order, starts, restored=restored)
         return batch
 
-    def forget(self, thing: str) -> None:
-        """Drop the current values of a thing that was removed. If it sends again it is discovered again."""
-        number = self._series.thing_number(thing)
-        if number is not None:
-            slots = np.array(self._series.slots_of[number], np.int64)
-            self._series.clear(slots)
-            self.discovery.forget(slots)
+    def _batches(self, table: pa.Table) -> Iterator[Batch]:
+        """The rows of a table with the columns of DECODED."""
+        columns = [_column(table, field) for field in DECODED]
+        for readings in pa.Table.from_arrays(columns, schema=DECODED).combine_chunks().to_batches():
+            yield self._series.batch(readings)
+
+    # What goes
+
+    def remove(self, removal: Removal) -> None:
+        """Drop what was sent of a removed thing, property or event up to a position. What is sent later is news."""
+        if not self._removals.add(removal):
+            return
+        kind, _, name = removal.part.partition("/")
+
+        def named(key: tuple[str, str]) -> bool:
+            return key[0] == removal.thing and (not kind or (kind == EVENTS and key[1] == name))
+
+        self.discovery.events.forget(named, removal.position)
+        number = self._series.thing_number(removal.thing)
+        if number is None or kind == EVENTS:
+            return
+        slots = np.array(self._series.slots_of[number], np.int64)
+        if kind:
+            slots = slots[np.isin(self._series.property[slots], self._series.property_numbers([name]))]
+        gone = slots[self._series.position[slots] <= np.uint64(removal.position)]
+        self.discovery.forget(slots, removal.position)
+        self._series.clear(gone)
+        if not kind and len(gone) == len(slots):
             self._activity.forget(number)
+
+    def delete(self, deletion: Deletion) -> list[tuple[str, str]]:
+        """Drop what was deleted; the series that have no current value now, though the history may have older ones:
+        `restore` these."""
+        self.hub.leave_out(self.deletions.left)
+        table = self._series
+        slots = self._chosen(deletion.things, deletion.properties or None)
+        gone = table.position[slots] <= np.uint64(deletion.upto)
+        if deletion.start_ns is not None:
+            gone &= table.time[slots] >= deletion.start_ns
+        if deletion.end_ns is not None:
+            gone &= table.time[slots] < deletion.end_ns
+        slots = slots[gone]
+        table.clear(slots)
+        return [
+            (table.things[thing], table.properties[property_])
+            for thing, property_ in zip(table.thing[slots].tolist(), table.property[slots].tolist(), strict=True)
+        ]
+
+    def restore(self, table: pa.Table) -> None:
+        """Take in readings of the history that are current again; newer ones stay. `table` is as for `load`."""
+        for batch in self._batches(table):
+            kept = batch.rows(np.flatnonzero(batch.slots != NONE))
+            order = in_order(kept)
+            slots = kept.slots[order]
+            self._series.take(kept, order, np.flatnonzero(np.concatenate((slots[1:] != slots[:-1], [True]))))
 
     # What is asked
 
@@ -101,7 +185,9 @@ class Twin:
         slots = self._chosen(things, properties)
         table = self._series
         times, received = table.time[slots], table.received[slots]
-        fresh = self._activity.online(self._clock())[table.thing[slots]]
+        now_ns = self._clock()
+        # What is uploaded does not make its thing online, but as fresh as that it is good all the same.
+        fresh = self._activity.online(now_ns)[table.thing[slots]] | (now_ns - times < ONLINE_NS_MIN)
         quality = np.where(wrong_clock(times, received), "clock", np.where(fresh, "good", "stale"))
         return [
             CurrentValue(
@@ -141,7 +227,7 @@ class Twin:
         return chosen
 
     def thing_states(self, things: Sequence[str] | None = None) -> list[ThingState]:
-        """The traffic of the things named, or of all that ever sent a reading."""
+        """The traffic of the things named, or of all that ever sent a reading or an event."""
         now_ns, table = self._clock(), self._series
         if things is None:
             numbers = list(range(len(table.things)))
@@ -154,8 +240,12 @@ class Twin:
             if self._activity.last_received[number]
         ]
 
+    def thing_names(self) -> list[str]:
+        """The names of all things that may have current values."""
+        return list(self._series.things)
+
     def last_received(self) -> dict[str, int]:
-        """When each thing that ever sent a reading was last heard of."""
+        """When each thing that ever sent a reading or an event was last heard of. Uploads do not count."""
         times = zip(self._series.things, self._activity.last_received.tolist(), strict=False)
         return {thing: time_ns for thing, time_ns in times if time_ns}
 

@@ -32,7 +32,7 @@ async def current(
     """Of the things and properties named, or of all. `quality` is good, stale, or clock (the device's is wrong)."""
     things, properties = await thing_names(services, thing), property_names(property_)
     if things is None:
-        things = list(services.twin.last_received())
+        things = services.twin.thing_names()
     if len(things) <= _PIECE:
         values = services.twin.values(things, properties)
         return Response(values_json(values), media_type="application/json")

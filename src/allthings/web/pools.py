@@ -60,6 +60,7 @@ class Pools:
     encode: Pool = field(default_factory=lambda: Pool("encoder", settings.ENCODE_THREADS))
     answers: Pool = field(default_factory=lambda: Pool("answers", settings.ANSWER_THREADS))
     uploads: Pool = field(default_factory=lambda: Pool("uploads", settings.UPLOAD_THREADS))
+    deletions: Pool = field(default_factory=lambda: Pool("deletions", 1, settings.DELETIONS_WAITING_MAX))
     #: What answers hold that have not left yet.
     held: Budget = field(init=False)
 
@@ -69,7 +70,7 @@ class Pools:
 
     def close(self) -> None:
         """End all threads."""
-        for pool in (self.registry, self.state, self.history, self.encode, self.answers, self.uploads):
+        for pool in (self.registry, self.state, self.history, self.encode, self.answers, self.uploads, self.deletions):
             pool.close()
         for lane in (self.quick, self.long, self.sql):
             lane.close()

@@ -116,8 +116,17 @@ ENCODE_THREADS: Final = 2
 #: Pieces of large answers that are on their way.
 ANSWER_THREADS: Final = 2
 UPLOAD_THREADS: Final = 2
+#: Deletions are made one after the other, and may take long; so many may wait.
+DELETIONS_WAITING_MAX: Final = 16
 #: Calls that wait for a thread of a pool; the next one is refused with 503.
 WAITING_MAX: Final = 256
+
+# Deletions
+
+#: How long one waits for the history to take in what is in the log, and of how many series the older values are asked
+#: for at once.
+DELETION_WAIT_S: Final = 10.0
+RESTORED_AT_ONCE: Final = 1_000
 
 #: The state of the platform is gathered at most this often, the size of the data directory more seldom.
 STATUS_CACHED_S: Final = 1.0

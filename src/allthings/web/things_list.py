@@ -15,6 +15,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from allthings.things.errors import BadInputError
 from allthings.things.names import THING_NAME_MAX
 from allthings.things.times import format_time
+from allthings.twin.values import Quality
 from allthings.web import settings
 from allthings.web.catalogue import Item, Snapshot
 from allthings.web.names import ThingPath
@@ -28,13 +29,15 @@ Place = tuple[Any, str]
 
 
 class Main(msgspec.Struct, omit_defaults=True):
-    """The newest value of the property that stands for the thing. `titles` are those of the description."""
+    """The newest value of the property that stands for the thing. `titles` are those of the description, `quality` is
+    that of the value."""
 
     property: str
     title: str
     unit: str
     value: Any
     time: str
+    quality: Quality
     titles: dict[str, str] = {}
 
 
@@ -89,6 +92,7 @@ _ROW: Final = {
         "unit": "kPa",
         "value": 231.5,
         "time": "2026-11-22T08:30:00Z",
+        "quality": "good",
     },
 }
 
@@ -175,7 +179,7 @@ def _rows(services: Services, items: list[Item]) -> list[ThingRow]:
         newest = ((main, values.get((item.name, main.name))) for main in item.main)
         main = next(
             (
-                Main(one.name, one.title, one.unit, value.value, format_time(value.time_ns), one.titles)
+                Main(one.name, one.title, one.unit, value.value, format_time(value.time_ns), value.quality, one.titles)
                 for one, value in newest
                 if value is not None
             ),

@@ -16,6 +16,7 @@ from allthings.web.directory.serve import MEDIA_TYPE, collection_tag, represente
 from allthings.web.names import ThingPath
 from allthings.web.openapi import describe
 from allthings.web.paths import reference, thing_path
+from allthings.web.removing import newest_position, take_away
 from allthings.web.services import Given, Services
 
 _TD_TYPES: Final = (MEDIA_TYPE, "application/json", "application/ld+json")
@@ -71,10 +72,15 @@ async def create_anonymous_thing(request: Request[Any, Any, Any], services: Give
     status_code=204,
 )
 async def put_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> Response[None]:
-    """The whole Thing Description; its `id` is the one in the path (sections 7.3.2.1.1 and 7.3.2.3)."""
+    """The whole Thing Description; its `id` is the one in the path (sections 7.3.2.1.1 and 7.3.2.3). A property that
+    it names no longer stays away until its device sends it again."""
     td = await _read_td(request)
     put_, check = services.registry.things.put, _check(request, services, thing)
-    stored, created = await services.pools.registry.run(put_, reference(thing), td, services.clock(), check=check)
+    position = await newest_position(services)
+    stored, created = await services.pools.registry.run(
+        put_, reference(thing), td, services.clock(), check=check, position=position
+    )
+    await take_away(services, stored.name)
     headers = {"ETag": represented(stored, request, services)[1]}
     if created:
         headers["Location"] = thing_path(stored.id)
@@ -109,14 +115,19 @@ async def get_thing(request: Request[Any, Any, Any], thing: ThingPath, services:
     ),
 )
 async def patch_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> Response[None]:
-    """A JSON merge patch, RFC 7396 (section 7.3.2.3)."""
+    """A JSON merge patch, RFC 7396 (section 7.3.2.3). A property that is taken out stays away until its device sends
+    it again."""
     content_type(request, (_PATCH_TYPE,), "")
     merge = parse_json(await read_body(request, _BODY_S_MAX))
     if not isinstance(merge, dict):
         raise BadInputError("a merge patch of a Thing Description is a JSON object")
     merge.pop("registration", None)
     change, check = services.registry.things.patch, _check(request, services, thing)
-    stored = await services.pools.registry.run(change, reference(thing), merge, services.clock(), check=check)
+    position = await newest_position(services)
+    stored = await services.pools.registry.run(
+        change, reference(thing), merge, services.clock(), check=check, position=position
+    )
+    await take_away(services, stored.name)
     return Response(None, status_code=204, headers={"ETag": represented(stored, request, services)[1]})
 
 
@@ -128,11 +139,13 @@ async def patch_thing(request: Request[Any, Any, Any], thing: ThingPath, service
     opt=describe(answers={204: ("Removed; its history stays", {})}),
 )
 async def delete_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> None:
-    """Remove the description and the device's tokens (section 7.3.2.4). It comes back if it goes on publishing."""
+    """Remove the description and the device's tokens (section 7.3.2.4). It comes back when it publishes again; what
+    it has sent so far does not bring it back. Its history stays (`DELETE /api/history` deletes it)."""
     remove, check = services.registry.things.remove, _check(request, services, thing)
     name = (await services.pools.registry.run(services.registry.things.get, reference(thing))).name
-    await services.pools.registry.run(remove, name, check=check)
-    services.twin.forget(name)
+    position = await newest_position(services)
+    await services.pools.registry.run(remove, name, check=check, position=position)
+    await take_away(services, name)
 
 
 async def _read_td(request: Request[Any, Any, Any]) -> dict[str, Any]:
