@@ -234,3 +234,40 @@ def test_the_audit_list_has_what_was_changed(commands: Commands) -> None:
     assert [entry["what"] for entry in found] == ["tenant:audited: 1 messages/s, any bytes/s, slow"] * 2
     assert commands.json("audit", "--who", "nobody") == {"entries": []}
     assert "quota-set" in commands.run("audit", "--limit", "1")
+
+
+def test_readings_are_deleted_and_things_removed_with_their_history(commands: Commands, tmp_path: Path) -> None:
+    path = tmp_path / "lathe.csv"
+    path.write_text(
+        "time,speed,load\n" + "".join(f"2026-11-22T08:{minute:02}:00Z,{minute},1\n" for minute in range(20))
+    )
+    commands.run("import", str(path), "--thing", "lathe")
+    wait_for(commands, "lathe", 40)
+    span = ("lathe", "speed", "--from", "2026-11-22T08:05:00Z", "--to", "2026-11-22T08:10:00Z")
+    assert commands.run("delete", *span, "--dry-run") == "5 readings would be deleted\n"
+    refused = commands.result("delete", *span, status=1, input="n\n")
+    assert "Delete 5 readings of lathe for good?" in refused.stderr
+    wait_for(commands, "lathe", 40)
+    assert commands.json("delete", *span, "--yes") == {"readings": 5, "events": 0, "deleted": True}
+    wait_for(commands, "lathe", 35)
+    assert "there is no thing" in commands.run("things", "remove", "no-lathe", "--with-history", "--yes", status=1)
+    assert commands.json("things", "remove", "lathe", "--with-history", "--yes") == {
+        "removed": ["lathe"],
+        "deleted": [{"thing": "lathe", "readings": 35, "events": 0}],
+    }
+    wait_for(commands, "lathe", 0)
+    assert "error: " in commands.run("delete", "lathe", "--from", "now", "--to", "-1d", "--yes", status=1)
+
+
+def test_a_wrong_clock_is_shown(commands: Commands, tmp_path: Path) -> None:
+    ahead = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 8 * 3600))
+    path = tmp_path / "ahead.csv"
+    path.write_text(f"time,level\n{ahead},99\n")
+    commands.run("import", str(path), "--thing", "ahead")
+    wait_for(commands, "ahead", 1)
+    deadline = time.monotonic() + 10
+    while not commands.json("things", "list", "ahead")["things"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "99 (clock)" in commands.run("things", "list", "ahead")
+    assert "clock" in commands.run("things", "show", "ahead")

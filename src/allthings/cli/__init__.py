@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "replay",
     "imports",
     "export",
+    "delete",
     "access",
     "users",
     "quotas",

@@ -50,6 +50,8 @@ def list_things(
     for thing in found:
         main = thing["main"] or {}
         value = f"{show(main.get('value'))} {unit_symbol(main.get('unit', ''))}".strip()
+        # Of a clock that is wrong nobody knows when the value was true.
+        value += " (clock)" if main.get("quality") == "clock" else ""
         online = "online" if thing["online"] else "offline"
         rows.append((thing["thing"], thing["title"], thing["state"], online, _seconds(thing["seen"]), value))
     if rows:
@@ -93,8 +95,12 @@ def show_thing(thing: Thing, as_json: Json = False, url: Url = DEFAULT_URL, toke
         value = current.get(name, {})
         title = form.get("title", "")
         unit = unit_symbol(form.get("unit", ""))
-        rows.append((name, title, show(value.get("value")), unit, _seconds(value.get("time"))))
-    write_table(["property", "title", "value", "unit", "time"], rows, right=["value"])
+        quality = value.get("quality", "")
+        rows.append((name, title, show(value.get("value")), unit, _seconds(value.get("time")), quality))
+    if rows:
+        write_table(["property", "title", "value", "unit", "time", "quality"], rows, right=["value"])
+    if td.get("events"):
+        write_line(f"events: {', '.join(td['events'])}")
 
 
 def add_thing(
@@ -194,16 +200,40 @@ def make_token(
 
 def remove_things(
     things: Annotated[list[str], typer.Argument(metavar="THING", help="Names or ids.", show_default=False)],
+    with_history: Annotated[
+        bool, typer.Option("--with-history", help="Delete all their readings and events as well, for good.")
+    ] = False,
     yes: Yes = False,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Remove things. Their history stays until its time is over; a thing that goes on sending is discovered again.
+    """Remove things. Their history stays until its time is over, unless it is deleted as well.
+
+    What they have sent so far does not bring them back; a thing that goes on sending is discovered again.
 
     Example: allthings things remove old-pump --yes
     """
-    remove(things, "/things", yes=yes, as_json=as_json, url=url, token=token)
+    if not with_history:
+        remove(things, "/things", yes=yes, as_json=as_json, url=url, token=token)
+        return
+    from allthings.cli.client import Client, thing_path
+    from allthings.cli.delete import delete_all, told
+    from allthings.cli.output import write_json, write_line
+
+    if not yes:
+        typer.confirm(f"Remove {', '.join(things)} and delete their history for good?", abort=True, err=True)
+    deleted = []
+    with Client(url, token, timeout=3_600.0) as client:
+        for thing in things:
+            client.get(thing_path(thing))
+            found = delete_all(client, thing)
+            client.request("DELETE", thing_path(thing))
+            deleted.append({"thing": thing, "readings": found["readings"], "events": found["events"]})
+            if not as_json:
+                write_line(f"removed {thing}, deleted {told(found)}")
+    if as_json:
+        write_json({"removed": things, "deleted": deleted})
 
 
 def adopt_thing(
