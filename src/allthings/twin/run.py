@@ -55,7 +55,9 @@ async def run(
     await _told(twin, observe, clock, trouble, last=True)
 
 
-async def _report(twin: Twin, observe: Observe, stop: asyncio.Event, clock: Callable[[], int], trouble: Trouble) -> None:
+async def _report(
+    twin: Twin, observe: Observe, stop: asyncio.Event, clock: Callable[[], int], trouble: Trouble
+) -> None:
     while not await _stopped_within(stop, REPORT_EVERY_S):
         await _told(twin, observe, clock, trouble)
 
