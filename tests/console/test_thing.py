@@ -48,6 +48,25 @@ async def test_values_are_live(open_page: OpenPage, console: Console) -> None:
     await expect(values.get_by_role("button", name="burner_on").first).to_contain_text("on")
 
 
+async def test_no_digit_is_lost(open_page: OpenPage, console: Console) -> None:
+    before = {"big": 1, "nested": {"n": 1}}
+    console.upload([{"thing": "meter", "property": name, "value": value} for name, value in before.items()])
+    console.wait_for("/api/things?search=meter", lambda page: len(page["things"]) == 1)
+    page = await open_page("/console/things/meter?property=nested")
+    values = page.get_by_role("region", name="Live values")
+    await expect(values.get_by_text("live", exact=True)).to_be_visible()
+    # The first from a list, the second from the live feed.
+    await expect(values.get_by_role("button", name="nested").first).to_contain_text('{"n":1}')
+    payload = b'{"big": 18446744073709551617, "nested": {"n": -9223372036854775809, "x": 0.30000000000000004}}'
+    await asyncio.to_thread(console.publish, "meter", payload)
+    await expect(values.get_by_role("button", name="big").first).to_contain_text("18,446,744,073,709,551,617")
+    nested = '{"n":-9223372036854775809,"x":0.30000000000000004}'
+    await expect(page.get_by_role("group", name="nested").get_by_text(nested)).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_role("group", name="nested").get_by_text(nested)).to_be_visible()
+    await expect(values.get_by_role("button", name="big").first).to_contain_text("18,446,744,073,709,551,617")
+
+
 async def test_a_year_is_asked_for_in_buckets_and_seconds_as_readings(open_page: OpenPage) -> None:
     page = await open_page("/console/things/boiler?property=temperature")
     await expect(page.locator(".u-over")).to_be_visible()
@@ -157,7 +176,7 @@ async def test_states_have_a_timeline_and_periods_are_exported(open_page: OpenPa
         await page.get_by_role("link", name="CSV").click()
     file = await (await downloading.value).path()
     rows = list(csv.DictReader(file.read_text().splitlines()))
-    assert list(rows[0]) == ["thing", "property", "time", "value"]
+    assert list(rows[0]) == ["thing", "property", "time", "value", "kind"]
     assert 600 < len(rows) < 800
     assert {row["property"] for row in rows} == {"burner_on"}
 

@@ -1,5 +1,6 @@
 /** The one place that speaks HTTP to the platform. */
 
+import { readJson, writeJson } from "../text/json";
 import type {
   ConnectInfo,
   CurrentValue,
@@ -72,7 +73,7 @@ export async function request<T>(
   const init: RequestInit = { method, headers: { Accept: "application/json" }, credentials: "same-origin" };
   if (signal) init.signal = signal;
   if (body !== undefined) {
-    init.body = JSON.stringify(body);
+    init.body = writeJson(body);
     init.headers = {
       ...init.headers,
       "Content-Type": method === "PATCH" ? "application/merge-patch+json" : "application/json",
@@ -92,7 +93,7 @@ export async function request<T>(
     throw problem;
   }
   const text = await response.text();
-  return (text ? JSON.parse(text) : undefined) as T;
+  return (text ? readJson(text) : undefined) as T;
 }
 
 export function isAbort(error: unknown): boolean {

@@ -1,5 +1,6 @@
 /** The live feed (`/api/live`, server-sent events): new values as they arrive, while somebody looks. */
 
+import { readJson } from "../text/json";
 import { address } from "./client";
 import type { CurrentValue } from "./types";
 
@@ -35,7 +36,7 @@ export function watchLive(
     });
     source.addEventListener("gap", onBreak);
     source.addEventListener("values", (event: MessageEvent<string>) => {
-      onValues((JSON.parse(event.data) as { values: CurrentValue[] }).values);
+      onValues((readJson(event.data) as { values: CurrentValue[] }).values);
     });
     source.addEventListener("error", () => {
       onState(false);

@@ -1,6 +1,7 @@
 /** What the platform's HTTP API answers. Times are RFC 3339 in UTC; 64 bit positions are strings. */
 
-export type Value = number | boolean | string | null | object;
+/** bigint: an integer that a number does not hold exactly. */
+export type Value = number | bigint | boolean | string | null | object;
 
 export interface Me {
   user: string;

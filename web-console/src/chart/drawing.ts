@@ -26,8 +26,13 @@ const NEIGHBOURS = 5;
 /** Fewer points do not tell what is usual. */
 const USUAL_MIN = 4;
 
-const asNumber = (value: Value | undefined): number | null =>
-  typeof value === "number" ? value : typeof value === "boolean" ? Number(value) : null;
+/** Where on the axis a value is, as near as a pixel. */
+export const asNumber = (value: Value | undefined): number | null =>
+  typeof value === "number"
+    ? value
+    : typeof value === "boolean" || typeof value === "bigint"
+      ? Number(value)
+      : null;
 
 export function drawingOf(series: HistorySeries | undefined, plan: Plan): Drawing {
   const drawing: Drawing = { ...plan, times: [], values: [], low: [], high: [], counts: [], total: 0 };

@@ -19,7 +19,7 @@ export interface Property {
 /** How a property is shown: a curve, stretches of a state, or a list of values. */
 export function sortOf(affordance: PropertyAffordance, current: Value | undefined): Sort {
   const type = affordance.type ?? (current === null ? undefined : typeof current);
-  if (type === "number" || type === "integer") return "number";
+  if (type === "number" || type === "integer" || type === "bigint") return "number";
   if (type === "boolean" || type === "string") return "state";
   return "text";
 }

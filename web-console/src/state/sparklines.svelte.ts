@@ -2,6 +2,7 @@
 
 import { SvelteMap } from "svelte/reactivity";
 import { api } from "../api/client";
+import { asNumber } from "../chart/drawing";
 import { clock } from "./clock.svelte";
 
 export type Points = [ms: number, value: number | null][];
@@ -69,7 +70,7 @@ class Sparklines {
       for (const series of answer.series) {
         const points = series.points.map(([time, value]): Points[number] => [
           Date.parse(time),
-          typeof value === "number" ? value : null,
+          asNumber(value),
         ]);
         this.lines.set(keyOf(series), points);
       }

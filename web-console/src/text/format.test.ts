@@ -8,7 +8,9 @@ describe("numbers", () => {
     [-0.012345, "-0.0123"],
     [101325.27, "101,325.3"],
     [1e-9, "1E-9"],
-    [2.5e15, "2.5E15"],
+    [2.5e16, "2.5E16"],
+    [9007199254740991, "9,007,199,254,740,991"],
+    [123456789012.25, "123,456,789,012.3"],
     [NaN, "NaN"],
   ])("%d is shown as %s", (value, text) => expect(format.formatNumber(value, "en")).toBe(text));
 
@@ -42,7 +44,22 @@ test("values of every kind are text", () => {
   expect(format.formatValue("NW", "en", words)).toBe("NW");
   expect(format.formatValue(null, "en", words)).toBe("–");
   expect(format.formatValue({ a: [1] }, "en", words)).toBe('{"a":[1]}');
+  expect(format.formatValue({ a: [18446744073709551617n] }, "en", words)).toBe(
+    '{"a":[18446744073709551617]}',
+  );
+  expect(format.formatValue(18446744073709551617n, "en", words)).toBe("18,446,744,073,709,551,617");
 });
+
+test.each<[number, string]>([
+  [21.456789, "21.456789"],
+  [0.1 + 0.2, "0.30000000000000004"],
+  [-1234.5, "-1,234.5"],
+  [1e-9, "1E-9"],
+  [1e22, "1E+22"],
+  [5, "5"],
+])("%d has all its digits", (value, text) =>
+  expect(format.formatExactly(value, "en", { yes: "on", no: "off" })).toBe(text),
+);
 
 describe("times", () => {
   const now = new Date(2026, 10, 22, 8, 30, 5).getTime();

@@ -1,6 +1,7 @@
 /** Numbers, dates and values as people read them, in the language of the locale given. */
 
 import type { Value } from "../api/types";
+import { writeJson } from "./json";
 
 const numberFormats = new Map<string, Intl.NumberFormat>();
 const dateFormats = new Map<string, Intl.DateTimeFormat>();
@@ -22,8 +23,14 @@ function dateFormat(locale: string, options: Intl.DateTimeFormatOptions): Intl.D
 const LARGE = 1e9;
 const SMALL = 1e-4;
 
-/** A measured value: about four significant digits, more for large ones, scientific at the extremes. */
-export function formatNumber(value: number, locale: string): string {
+/**
+ * A measured value: about four significant digits, more for large ones, scientific at the extremes. Whole numbers have
+ * all their digits: they count or name something.
+ */
+export function formatNumber(value: number | bigint, locale: string): string {
+  if (typeof value === "bigint" || Number.isSafeInteger(value)) {
+    return numberFormat(locale, { maximumFractionDigits: 0 }).format(value);
+  }
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
   if (size !== 0 && (size >= LARGE * 1000 || size < SMALL)) {
@@ -68,10 +75,22 @@ export function formatBytes(bytes: number, locale: string): string {
 /** The value of a reading as text: booleans as the words given, JSON in one line. */
 export function formatValue(value: Value, locale: string, words: { yes: string; no: string }): string {
   if (value === null || value === undefined) return "–";
-  if (typeof value === "number") return formatNumber(value, locale);
+  if (typeof value === "number" || typeof value === "bigint") return formatNumber(value, locale);
   if (typeof value === "boolean") return value ? words.yes : words.no;
   if (typeof value === "string") return value;
-  return JSON.stringify(value);
+  return writeJson(value);
+}
+
+/** As `formatValue`, but numbers with all their digits. */
+export function formatExactly(value: Value, locale: string, words: { yes: string; no: string }): string {
+  if (typeof value !== "number" || Number.isSafeInteger(value)) return formatValue(value, locale, words);
+  // The shortest text that is this number and no other.
+  const [digits = "", exponent] = String(value).split("e");
+  const fraction = digits.split(".")[1]?.length ?? 0;
+  if (exponent !== undefined) return String(value).toUpperCase();
+  return numberFormat(locale, { minimumFractionDigits: fraction, maximumFractionDigits: fraction }).format(
+    value,
+  );
 }
 
 const AGE_STEPS: [limit: number, seconds: number, unit: string][] = [

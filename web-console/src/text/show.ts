@@ -17,6 +17,8 @@ export const show = {
   bytes: (value: number) => format.formatBytes(value, preferences.locale),
   value: (value: Value) =>
     format.formatValue(value, preferences.locale, { yes: t("value.true"), no: t("value.false") }),
+  exactly: (value: Value) =>
+    format.formatExactly(value, preferences.locale, { yes: t("value.true"), no: t("value.false") }),
   duration: (seconds: number) => format.formatDuration(seconds, preferences.locale),
   time: (ms: number) => format.formatTime(ms, preferences.locale, clock.now),
   fullTime: (ms: number) => format.formatFullTime(ms, preferences.locale),

@@ -1,6 +1,7 @@
 /** Lines that a person copies into a terminal or an editor to send a thing's first message. */
 
 import type { PropertyAffordance } from "../api/types";
+import { writeJson } from "./json";
 
 export interface Snippet {
   host: string;
@@ -26,7 +27,7 @@ function exampleOf(property: PropertyAffordance): unknown {
   if (property.type === "string") return "on";
   if (property.type === "object") return {};
   if (property.type === "array") return [];
-  const { minimum, maximum } = property;
+  const [minimum, maximum] = [property.minimum, property.maximum].map((limit) => limit && Number(limit));
   const middle =
     minimum !== undefined && maximum !== undefined ? (minimum + maximum) / 2 : (minimum ?? maximum ?? 21.5);
   return property.type === "integer" ? Math.round(middle) : Math.round(middle * 10) / 10;
@@ -38,7 +39,7 @@ const shell = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 export function mosquittoLine({ host, port, thing, token, payload }: Snippet): string {
   const parts = [`mosquitto_pub -h ${host} -p ${port} -q 1`];
   if (token !== null) parts.push(`-u ${shell(thing)} -P ${shell(token)}`);
-  parts.push(`-t ${shell(`things/${thing}/properties`)}`, `-m ${shell(JSON.stringify(payload))}`);
+  parts.push(`-t ${shell(`things/${thing}/properties`)}`, `-m ${shell(writeJson(payload))}`);
   return parts.join(" \\\n  ");
 }
 
@@ -53,7 +54,7 @@ function python(value: unknown): string {
       .map(([name, one]) => `${JSON.stringify(name)}: ${python(one)}`)
       .join(", ")}}`;
   }
-  return JSON.stringify(value);
+  return writeJson(value);
 }
 
 export function pythonLines({ host, port, thing, token, payload }: Snippet): string {
