@@ -146,7 +146,7 @@ def test_rollups_equal_readings(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("allthings.historian.settings.DIRTY_STRETCHES_MAX", stretches)
         if not known:
-            patch.setattr(history._asking, "_unrolled", None)
+            patch.setattr("allthings.historian.unrolled.Unrolled.dirty", lambda *_: None)
         _act_and_check(history, actions, bounds, everies)
 
 

@@ -41,7 +41,7 @@ def test_it_knows_what_a_look_would_find(history: History) -> None:
     at = T0 + 90 * S
     history.insert([decoded(1, [("t", "p", at, 1.0)]), decoded(2, [("t", "p", at + 2 * MINUTE, 2.0)])])
     known = of(history).dirty(None, None)
-    assert known == history._asking._looked_for([("t", "p")], None, None)
+    assert known == history._asking(history._engine.query)._looked_for([("t", "p")], None, None)
     assert known == {
         MINUTES: [(T0 + MINUTE, T0 + 4 * MINUTE)],
         HOURS: [(T0, T0 + HOUR)],

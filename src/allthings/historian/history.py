@@ -12,7 +12,7 @@ from allthings.historian.asking import Asking
 from allthings.historian.buckets import MINUTES
 from allthings.historian.cancellation import Cancellation
 from allthings.historian.deleting import Deleted, Deleting
-from allthings.historian.engine import Engine
+from allthings.historian.engine import Engine, Handles
 from allthings.historian.errors import HistorianUnavailableError
 from allthings.historian.merges import Merges
 from allthings.historian.newest import event_names, heard, newest, not_removed
@@ -82,8 +82,11 @@ class History:
         """
         query.check()
         handles = (self._engine.quick if quick else self._engine.query).under(cancellation)
-        asking = Asking(handles, lambda: self._floors, self._unrolled)
+        asking = self._asking(handles)
         return (asking if query.points is None else Plotting(handles, asking)).answer(query)
+
+    def _asking(self, handles: Handles) -> Asking:
+        return Asking(handles, lambda: self._floors, self._unrolled)
 
     def sql(self, text: str, limits: SqlLimits | None = None, *, cancellation: Cancellation | None = None) -> SqlResult:
         """Run one SELECT of a stranger over the views. Raises QueryRefusedError, QueryLimitError,
