@@ -103,7 +103,7 @@ def csv_chunks(table: pa.Table, *, header: bool = True, spreadsheet_safe: bool =
         parts: list[Any] = []
         for name in names:
             # Long texts may be more than the 2 GB that the offsets of plain strings reach, hence large ones.
-            parts += [_quoted(pc.cast(_cells(part, name, spreadsheet_safe), _TEXT)), pa.scalar(",", _TEXT)]
+            parts += [pc.cast(_cells(part, name, spreadsheet_safe), _TEXT).fill_null(""), pa.scalar(",", _TEXT)]
         parts[-1] = pa.scalar("\n", _TEXT)
         lines = pc.binary_join_element_wise(*parts, pa.scalar("", _TEXT))
         _, offsets, data = lines.buffers()
@@ -122,35 +122,39 @@ def _cell_names(table: pa.Table) -> list[str]:
 
 
 def _cells(table: pa.Table, name: str, spreadsheet_safe: bool) -> pa.Array:
-    """One column of CSV, not quoted yet."""
+    """One column of CSV; null is an empty cell without quotes."""
     columns = {value: columns for columns, value in _VALUES.items()}.get(name)
-    if columns is None:
-        column = one_array(table, name)
-        if pa.types.is_timestamp(column.type):
-            return rfc3339(column)
-        if pa.types.is_floating(column.type):
-            return number_tokens(column)
-        if pa.types.is_integer(column.type):
-            return column.cast(pa.string())
-        cells, texts = column.cast(pa.string()), None
-    else:
+    if columns is not None:
         number, text, kind = (one_array(table, each) for each in columns)
-        codes = pc.index_in(kind.cast(pa.string()), KINDS)
-        cells = value_tokens(number, text, codes.to_numpy(zero_copy_only=False), quoted=False)
-        texts = pc.equal(codes, int(Kind.STRING))
-    if not spreadsheet_safe:
-        return cells
-    formula = pc.match_substring_regex(cells, FORMULA)
-    return _changed(cells, formula if texts is None else pc.and_(formula, texts), lambda risky: _joined("'", risky))
+        return _value_cells(number, text, kind, spreadsheet_safe)
+    column = one_array(table, name)
+    if pa.types.is_timestamp(column.type):
+        return rfc3339(column)
+    if pa.types.is_floating(column.type):
+        return number_tokens(column)
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.string())
+    # Names repeat: each is looked at once.
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return _quoted(encoded.dictionary.cast(pa.string()), spreadsheet_safe).take(encoded.indices)
 
 
-def _quoted(cells: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Cells with quotes where they are needed; null is an empty cell without."""
+def _value_cells(number: pa.Array, text: pa.Array, kind: pa.Array, spreadsheet_safe: bool) -> pa.Array:
+    codes = pc.index_in(kind.cast(pa.string()), KINDS)
+    cells = value_tokens(number, text, codes.to_numpy(zero_copy_only=False), quoted=False)
+    cells = _changed(cells, pc.equal(codes, int(Kind.STRING)), lambda texts: _quoted(texts, spreadsheet_safe))
+    return _changed(cells, pc.equal(codes, int(Kind.JSON)), lambda documents: _quoted(documents, False))
 
-    def quoted(risky: pa.LargeStringArray) -> pa.LargeStringArray:
+
+def _quoted(cells: pa.StringArray, spreadsheet_safe: bool) -> pa.StringArray:
+    """Texts with quotes where they are needed, and an apostrophe where they would be formulas."""
+    if spreadsheet_safe:
+        cells = _changed(cells, pc.match_substring_regex(cells, FORMULA), lambda risky: _joined("'", risky))
+
+    def quoted(risky: pa.StringArray) -> pa.StringArray:
         return _joined('"', pc.replace_substring(risky, '"', '""'), '"')
 
-    return _changed(cells, pc.match_substring_regex(cells, _QUOTED), quoted).fill_null("")
+    return _changed(cells, pc.match_substring_regex(cells, _QUOTED), quoted)
 
 
 def _changed(cells: Any, which: pa.BooleanArray, change: Callable[[Any], Any]) -> Any:
@@ -168,7 +172,7 @@ def _joined(*parts: Any) -> Any:
 
 def parquet_file(table: pa.Table) -> bytes:
     """A Parquet file."""
-    from pyarrow import parquet  # as above
+    from pyarrow import parquet  # loaded with the first answer that needs it: it is rarely asked for
 
     sink = pa.BufferOutputStream()
     parquet.write_table(table, sink, compression="zstd")
