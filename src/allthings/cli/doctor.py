@@ -107,7 +107,7 @@ def _report(settings: list[dict[str, Any]], versions: dict[str, str], findings: 
         detail = cell(finding.detail)
         if finding.advice:
             detail.append("\n").append_text(cell(f"→ {finding.advice}", style="bold"))
-        table.add_row(Text(mark, style=style), finding.check, detail)
+        table.add_row(Text(mark, style=style), cell(finding.check), detail)
     console.print(table, "")
     console.print(_verdict(findings))
 
