@@ -219,3 +219,29 @@ async def test_a_thing_is_described_renamed_and_removed(open_page: OpenPage, con
     await expect(page).to_have_url(f"{console.url}/console/things")
     await page.goto("/console/things/lamp")
     await expect(page.get_by_role("alert")).to_contain_text("There is no thing lamp")
+
+
+async def test_a_thing_is_removed_with_its_history(open_page: OpenPage, console: Console) -> None:
+    """The dialog says what stays and how much it is; a clock that is ahead does not hide the value."""
+    console.upload([{"thing": "scrap", "property": "n", "value": n, "time": 1_790_000_000 + n} for n in range(7)])
+    console.wait_for("/api/things?search=scrap", lambda answer: len(answer["things"]) == 1)
+    page = await open_page("/console/things/scrap")
+    values = page.get_by_role("region", name="Live values")
+    now = datetime.now(UTC)
+    console.upload(
+        [
+            {"thing": "scrap", "property": "n", "value": 20, "time": now.isoformat()},
+            {"thing": "scrap", "property": "n", "value": 99, "time": (now + timedelta(hours=8)).isoformat()},
+        ]
+    )
+    await expect(values.get_by_role("button", name="n", exact=False).first).to_contain_text("20")
+    # An upload does not mean that the device is there.
+    await expect(page.get_by_text("Offline").last).to_be_visible()
+    await page.get_by_role("button", name="Remove").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("stays in the history under its name")
+    await dialog.get_by_label("Delete its history as well, for good: 9 readings, 0 events").check()
+    await dialog.get_by_role("button", name="Remove").click()
+    await expect(page.get_by_text("scrap is removed; 9 readings are deleted")).to_be_visible()
+    found = console.api.get("/api/history", params={"thing": "scrap"}).json()
+    assert [one for one in found["series"] if one["points"]] == []

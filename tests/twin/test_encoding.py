@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allthings.readings.decoded import DECODED
+from allthings.readings.decoded import DECODED, Decoded
 from allthings.things.times import NS_PER_S, TIME_NS_MAX, TIME_NS_MIN, format_time
 from allthings.things.types import Kind
 from allthings.twin.encoding import rows_json, together
-from allthings.twin.live import current_values
+from allthings.twin.live import Frame, current_values
 from tests.readings.blocks import NOW_NS
 
 Row = tuple[str, str, int, float | None, str | None, int, int]
@@ -94,3 +94,16 @@ def test_part_of_a_batch() -> None:
     chosen = batch.take(pa.array(np.array([1, 5])))
     assert rows_json(chosen).to_pylist() == [rows_json(batch).to_pylist()[place] for place in (1, 5)]
     assert rows_json(batch.slice(1, 1)).to_pylist() == rows_json(chosen).to_pylist()[:1]
+
+
+def test_what_was_uploaded_is_said() -> None:
+    """By the live feed, of whole frames and of parts of them."""
+    batch = readings([("a", "x", NOW_NS, (1.0, None, Kind.NUMBER), NOW_NS), ("b", "x", 5, (2.0, None, Kind.NUMBER), 7)])
+    for messages, origin in ((1, None), (0, "upload")):
+        frame = Frame(Decoded(1, batch, messages=messages))
+        for rows in ([0, 1], [1]):
+            found = json.loads(b"[" + frame.json(np.array(rows)) + b"]")
+            assert [one.get("origin") for one in found] == [origin] * len(rows)
+            assert [{**one, "origin": None} for one in found] == [
+                {**one, "origin": None} for place, one in enumerate(expected(batch)) if place in rows
+            ]

@@ -17,13 +17,18 @@ from allthings.readings.tokens import value_tokens
 from allthings.things.times import NS_PER_S
 
 _dumps: Final = msgspec.json.Encoder().encode
-_QUALITIES: Final = pa.array(['Z","quality":"good"},', 'Z","quality":"clock"},'])
+#: What ends a value: of devices, and of uploads.
+_QUALITIES: Final = [
+    pa.array([f'Z","quality":"{quality}"{origin}}},' for quality in ("good", "clock")])
+    for origin in ("", ',"origin":"upload"')
+]
 #: The units in which Arrow shows a time with 0, 3, 6 or 9 digits of the second.
 _UNITS: Final = (("s", NS_PER_S), ("ms", 1_000_000), ("us", 1_000), ("ns", 1))
 
 
-def rows_json(readings: pa.RecordBatch) -> pa.StringArray:
-    """Each reading of the schema DECODED as a JSON object: thing, property, value, time, received, quality.
+def rows_json(readings: pa.RecordBatch, *, uploaded: bool = False) -> pa.StringArray:
+    """Each reading of the schema DECODED as a JSON object: thing, property, value, time, received, quality; and that
+    it was uploaded.
 
     There is a comma behind each, for `together`.
     """
@@ -33,7 +38,7 @@ def rows_json(readings: pa.RecordBatch) -> pa.StringArray:
     times, received = (column(name).to_numpy().view(np.int64) for name in ("time", "received"))
     # The readings of one message mostly share their times.
     begins = np.concatenate(([True], (times[1:] != times[:-1]) | (received[1:] != received[:-1])))
-    ends = _ends(times[begins], received[begins])
+    ends = _ends(times[begins], received[begins], _QUALITIES[uploaded])
     return pc.binary_join_element_wise(
         _names('{"thing":', column("thing"), ',"property":'),
         _names("", column("property"), ',"value":'),
@@ -58,12 +63,12 @@ def _names(before: str, names: pa.DictionaryArray, after: str) -> pa.StringArray
     return pa.array(texts, pa.string()).take(names.indices)
 
 
-def _ends(times: Any, received: Any) -> pa.StringArray:
+def _ends(times: Any, received: Any, qualities: pa.StringArray) -> pa.StringArray:
     """The members behind the value."""
     received_text = _times(received)
     time_text = received_text if np.array_equal(times, received) else _times(times)
     wrong = wrong_clock(times, received)
-    quality = _QUALITIES.take(pa.array(wrong.astype(np.int8))) if wrong.any() else _QUALITIES[0]
+    quality = qualities.take(pa.array(wrong.astype(np.int8))) if wrong.any() else qualities[0]
     return pc.binary_join_element_wise(',"time":"', time_text, 'Z","received":"', received_text, quality, "")
 
 

@@ -34,12 +34,14 @@ from allthings.twin.values import CurrentValue
 class Frame:
     """The readings of some blocks, with the names in them for quick refusal, and what was made of them so far."""
 
-    __slots__ = ("_asked", "_rows_json", "_whole", "properties", "readings", "rows", "sequence", "things")
+    __slots__ = ("_asked", "_rows_json", "_whole", "properties", "readings", "rows", "sequence", "things", "uploaded")
 
     def __init__(self, decoded: Decoded) -> None:
         self.sequence = decoded.sequence
         self.readings = decoded.readings
         self.rows: int = decoded.readings.num_rows
+        #: Whether devices had nothing to do with it.
+        self.uploaded = not decoded.messages
         self.things = frozenset(decoded.readings.column("thing").dictionary.to_pylist())
         self.properties = frozenset(decoded.readings.column("property").dictionary.to_pylist())
         self.release()
@@ -77,8 +79,8 @@ class Frame:
         self._asked += 1
         if self._rows_json is None:
             if self._asked <= ENCODED_ALONE_MAX and 2 * len(rows) < self.rows:
-                return together(rows_json(self.take(rows)))
-            self._rows_json = rows_json(self.readings)
+                return together(rows_json(self.take(rows), uploaded=self.uploaded))
+            self._rows_json = rows_json(self.readings, uploaded=self.uploaded)
         return together(self._rows_json if len(rows) == self.rows else self._rows_json.take(pa.array(rows)))
 
 
@@ -286,7 +288,7 @@ class Hub:
     def leave_out(self, left: Callable[[Decoded], Decoded]) -> None:
         """Keep of the newest frames only what is `left` of them."""
         for place, frame in enumerate(self._ring):
-            whole = Decoded(frame.sequence, frame.readings)
+            whole = Decoded(frame.sequence, frame.readings, messages=0 if frame.uploaded else frame.rows)
             rest = left(whole)
             if rest is not whole:
                 self._ring[place] = Frame(rest)

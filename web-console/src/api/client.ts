@@ -4,6 +4,7 @@ import { readJson, writeJson } from "../text/json";
 import type {
   ConnectInfo,
   CurrentValue,
+  DeletedHistory,
   History,
   Me,
   Reject,
@@ -163,6 +164,10 @@ export const api = {
 
   current: (things: readonly string[], signal?: AbortSignal) =>
     request<{ values: CurrentValue[] }>("GET", address("/api/current", { thing: things }), undefined, signal),
+  /** How much a thing has in the history. */
+  countHistory: (thing: string, signal?: AbortSignal) =>
+    request<DeletedHistory>("DELETE", address("/api/history", { thing, dry_run: "true" }), undefined, signal),
+  deleteHistory: (thing: string) => request<DeletedHistory>("DELETE", address("/api/history", { thing })),
   history: (query: HistoryRequest, signal?: AbortSignal) =>
     request<History>("GET", historyAddress(query), undefined, signal),
 

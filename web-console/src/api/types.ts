@@ -32,6 +32,7 @@ export interface MainValue {
   unit: string;
   value: Value;
   time: string;
+  quality: string;
   titles?: MultiLanguage;
 }
 
@@ -82,6 +83,13 @@ export interface ThingDescription {
   [member: string]: unknown;
 }
 
+/** What was deleted of the history, or would be. */
+export interface DeletedHistory {
+  readings: number;
+  events: number;
+  deleted: boolean;
+}
+
 export interface CurrentValue {
   thing: string;
   property: string;
@@ -89,6 +97,8 @@ export interface CurrentValue {
   time: string;
   received: string;
   quality: string;
+  /** Of what came by the live feed: it was uploaded, and not sent by the device. */
+  origin?: "upload";
 }
 
 export interface HistorySeries {

@@ -19,6 +19,10 @@ class Session {
     return this.me !== null && this.me.role !== "viewer";
   }
 
+  get isAdmin(): boolean {
+    return this.me?.role === "admin";
+  }
+
   async load(): Promise<void> {
     whenUnauthorized(() => this.toLogin());
     try {

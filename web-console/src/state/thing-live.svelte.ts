@@ -3,6 +3,7 @@
 import { api } from "../api/client";
 import { watchLive } from "../api/live";
 import type { CurrentValue } from "../api/types";
+import { isNewer } from "./newest";
 
 /** Values are taken over this often at most, however fast they come. */
 const RENDER_MS = 200;
@@ -13,6 +14,8 @@ export class ThingLive {
   values = $state.raw<Record<string, CurrentValue>>({});
   connected = $state(false);
   loaded = $state(false);
+  /** When the device was heard of since the page is open; what is uploaded says nothing of it. */
+  heard = $state(0);
   /** How often values may have been missed. */
   breaks = $state(0);
 
@@ -66,11 +69,15 @@ export class ThingLive {
     const batch = this.waiting;
     this.waiting = [];
     this.values = newest(this.values, batch);
+    this.heard = Math.max(
+      this.heard,
+      ...batch.filter((value) => !value.origin).map((value) => Date.parse(value.received)),
+    );
     for (const listener of this.listeners) listener(batch);
   }
 }
 
-/** A late reading goes into the history; the current value is the newest by the thing's own time. */
+/** A late reading goes into the history alone. */
 function newest(
   known: Record<string, CurrentValue>,
   values: readonly CurrentValue[],
@@ -78,7 +85,7 @@ function newest(
   const next = { ...known };
   for (const value of values) {
     const before = next[value.property];
-    if (!before || Date.parse(value.time) >= Date.parse(before.time)) next[value.property] = value;
+    if (!before || isNewer(value, before)) next[value.property] = value;
   }
   return next;
 }

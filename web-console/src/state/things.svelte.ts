@@ -2,6 +2,7 @@
 
 import { api, isAbort, type ThingsQuery } from "../api/client";
 import type { CurrentValue, ThingSummary } from "../api/types";
+import { isNewer } from "./newest";
 
 const PAGE = 100;
 
@@ -37,12 +38,23 @@ export class ThingList {
 
   /** Put new values into the rows that show them. */
   take(values: readonly CurrentValue[]): void {
-    const newest = new Map(values.map((value) => [`${value.thing}/${value.property}`, value]));
+    const news = new Map<string, CurrentValue[]>();
+    for (const value of values) {
+      const key = `${value.thing}/${value.property}`;
+      const known = news.get(key);
+      if (known) known.push(value);
+      else news.set(key, [value]);
+    }
     this.things = this.things.map((thing) => {
-      const value = thing.main && newest.get(`${thing.thing}/${thing.main.property}`);
-      if (!value || !thing.main) return thing;
-      const main = { ...thing.main, value: value.value, time: value.time };
-      return { ...thing, online: true, seen: value.received, main };
+      const { main } = thing;
+      const found = main && news.get(`${thing.thing}/${main.property}`);
+      if (!main || !found) return thing;
+      let next = main;
+      for (const { value, time, quality } of found)
+        if (isNewer({ time, quality }, next)) next = { ...next, value, time, quality };
+      // An upload does not mean that the device is there.
+      const heard = found.filter((value) => !value.origin).at(-1);
+      return heard ? { ...thing, main: next, online: true, seen: heard.received } : { ...thing, main: next };
     });
   }
 
