@@ -56,7 +56,7 @@ async def create_anonymous_thing(request: Request[Any, Any, Any], services: Give
             validationErrors=[{"field": "/id", "description": "POST takes anonymous Thing Descriptions only"}],
         )
     thing = await services.pools.registry.run(services.registry.things.create, td, services.clock())
-    _, tag = represented(thing, request, services)
+    _, tag = await services.pools.encode.run(represented, thing, request, services)
     return Response(None, status_code=201, headers={"Location": thing_path(thing.id), "ETag": tag})
 
 
@@ -81,7 +81,8 @@ async def put_thing(request: Request[Any, Any, Any], thing: ThingPath, services:
         put_, reference(thing), td, services.clock(), check=check, position=position
     )
     await take_away(services, stored.name)
-    headers = {"ETag": represented(stored, request, services)[1]}
+    _, tag = await services.pools.encode.run(represented, stored, request, services)
+    headers = {"ETag": tag}
     if created:
         headers["Location"] = thing_path(stored.id)
     return Response(None, status_code=201 if created else 204, headers=headers)
@@ -96,7 +97,7 @@ async def put_thing(request: Request[Any, Any, Any], thing: ThingPath, services:
 async def get_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> Response[bytes]:
     """By id (percent-encoded) or by name (section 7.3.2.2). The answer has forms and registration times."""
     stored = await services.pools.registry.run(services.registry.things.get, reference(thing))
-    body, tag = represented(stored, request, services)
+    body, tag = await services.pools.encode.run(represented, stored, request, services)
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Host"}
     if not conditions(request).check(f"thing {stored.name}", tag):
         return Response(b"", status_code=304, headers=headers, media_type=MEDIA_TYPE)
@@ -128,7 +129,8 @@ async def patch_thing(request: Request[Any, Any, Any], thing: ThingPath, service
         change, reference(thing), merge, services.clock(), check=check, position=position
     )
     await take_away(services, stored.name)
-    return Response(None, status_code=204, headers={"ETag": represented(stored, request, services)[1]})
+    _, tag = await services.pools.encode.run(represented, stored, request, services)
+    return Response(None, status_code=204, headers={"ETag": tag})
 
 
 @delete(
