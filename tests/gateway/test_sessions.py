@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
+from allthings.gateway.messages import Delivery
 from allthings.mqtt.properties import Properties
 from allthings.mqtt.reasons import ReasonCode
 from tests.gateway.station import V3, V5, Connack, Disconnect, Peer, Publish, Station, connect, subscribe
@@ -171,3 +173,30 @@ async def test_sessions_of_clients_that_come_and_go_leave_little_behind(station:
             station.broker.sessions.detach(session)
     assert len(station.broker.sessions._dues) < 2000
     await station.settle()
+
+
+async def test_what_waited_for_a_session_that_ended_is_freed_at_once(station: Station) -> None:
+    """By itself: rings of references are looked for seldom."""
+
+    def waiting() -> int:
+        return sum(isinstance(each, Delivery) for each in gc.get_objects())
+
+    gc.collect()
+    before = waiting()
+    peer = await station.connect("slow", receive_maximum=5)
+    peer.send(subscribe("much", 1))
+    await station.settle()
+    peer.reading = False
+    publisher = await station.connect("publisher")
+    gc.disable()
+    try:
+        for number in range(300):
+            publisher.send(Publish("much", b"x" * 1000, 1, packet_id=number + 1))
+        await station.settle()
+        assert waiting() - before >= 200
+        peer.vanish()
+        await station.settle()
+        # What was on its way goes with the connection, once its deadlines have passed.
+        assert waiting() - before <= 5
+    finally:
+        gc.enable()

@@ -59,8 +59,10 @@ def _tell(findings: Findings) -> None:
     if findings.history_trouble:
         write_line(f"the history cannot be opened: {findings.history_trouble}")
     if findings.log_trouble:
-        write_line(f"the log cannot be opened, and will be moved aside: {findings.log_trouble}")
-    write_line(f"the log ends at block {findings.log_last}, the history has seen block {findings.goes_on_behind}")
+        what = ", ".join(findings.unopened) or "all of it"
+        write_line(f"the log cannot be opened, and is moved aside ({what}): {findings.log_trouble}")
+    else:
+        write_line(f"the log ends at block {findings.log_last}, the history has seen block {findings.goes_on_behind}")
     for gap in findings.missing:
         when = " ".join(
             [*([f"after {gap.after}"] if gap.after else []), *([f"before {gap.before}"] if gap.before else [])]

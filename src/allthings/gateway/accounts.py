@@ -54,7 +54,7 @@ class Accounts:
     def loaded(self, client: str) -> None:
         """The table has a row of this session."""
         session = self._broker.sessions.by_client[client]
-        self.sessions.note(client, len(session.queue) + len(session.outbox.flights))
+        self.sessions.note(client, session.queued + len(session.outbox.flights))
 
     async def compare(self, log: Log) -> None:
         """Say what is not there any more, once the log was read up to its end. Raises LogUnavailableError."""
@@ -97,7 +97,7 @@ class Accounts:
         """Drop what waits in blocks that are not there any more. What is damaged is found when its turn comes."""
         present, trimmed = await log.present(), np.uint64(await log.trimmed())
         for session in self._broker.sessions.by_client.values():
-            if not session.queue.spilled:
+            if not session.queued:
                 continue
             waiting = session.queue.spilled.all()
             sequences = waiting.positions >> _POSITION_BITS
@@ -125,7 +125,7 @@ class Accounts:
         """The rows of these are on disk."""
         for session in sessions:
             if session.client in self._broker.sessions.by_client:
-                self.sessions.note(session.client, len(session.queue) + len(session.outbox.flights))
+                self.sessions.note(session.client, session.queued + len(session.outbox.flights))
         for topic in topics:
             if self._broker.retained.get(topic) is not None:
                 self.retained.note(topic)

@@ -220,7 +220,8 @@ class Keeper:
     def _missed(self, first: int, last: int) -> None:
         if first <= last:
             why = "sessions do not learn what was in them since they were last kept"
-            self._broker.lost.add(BLOCKS, f"{first} to {last}", last - first + 1, why)
+            span = str(first) if first == last else f"{first} to {last}"
+            self._broker.lost.add(BLOCKS, span, last - first + 1, why)
 
     # Keep
 

@@ -235,6 +235,7 @@ class Replay:
         self._broker.sessions.gone.add(session.client)
         for topic_filter in session.filters:
             self._broker.routing.remove(topic_filter, session)
+        session.let_go()
 
     async def fetch_claims(self) -> None:
         """Read the messages that were in flight."""

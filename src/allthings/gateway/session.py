@@ -92,6 +92,12 @@ class Session:
     def queued(self) -> int:
         return 0 if self._queue is None else len(self._queue)
 
+    def let_go(self) -> None:
+        """It has ended. A session and its subscriptions refer to each other, and what waits would stay in memory until
+        somebody looks for such rings, which is seldom (allthings.runtime.process)."""
+        self.filters = {}
+        self._queue = None
+
     # Messages to the client
 
     def deliver(

@@ -214,6 +214,7 @@ class Sessions:
         for share, waiting in session.unfinished().items():
             # Before its end: whoever reads of that knows what became of these.
             self.pass_on(share, waiting)
+        session.let_go()
         if session.noted:
             self.note(Ended(session.client))
             self.gone.add(session.client)

@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -23,20 +22,20 @@ from allthings.gateway.kept import decode_retained, decode_session
 from allthings.historian.errors import HistorianUnavailableError
 from allthings.historian.history import History
 from allthings.log import block, losses
-from allthings.log.errors import LogUnavailableError
+from allthings.log import settings as settings_of_log
 from allthings.log.gaps import Gap, gaps
 from allthings.log.losses import Loss
 from allthings.log.reserve import room
 from allthings.log.stream import Log
-from allthings.runtime import datadir, logmark, natsserver, sockets
+from allthings.runtime import datadir, logmark, logserver
 from allthings.runtime.errors import StartError
+from allthings.runtime.logserver import LogUnopenedError
 from allthings.runtime.settings import Settings
 from allthings.things.times import format_time, now_ns
 
-#: A server that has not answered within this cannot open what it found.
-_SERVER_WITHIN_S: Final = 60.0
-_STOP_WITHIN_S: Final = 30.0
 _FAMILY: Final = "gateway"
+_SESSIONS: Final = f"KV_{settings_of_log.TABLES}-sessions-{_FAMILY}"
+_RETAINED: Final = f"KV_{settings_of_log.TABLES}-retained"
 
 Say = Callable[[str], None]
 
@@ -58,7 +57,10 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """How the log stands to the history. `trouble`: why the log or the history cannot be opened, "" if they can.
+    """How the log stands to the history.
+
+    `log_trouble`, `history_trouble`: why they cannot be opened, "" if they can. `unopened`: the streams of the log for
+    which its server cannot, none if that is not known.
 
     `goes_on_behind`: the last block that anything knows of; the log's next one gets the number after it.
     """
@@ -71,6 +73,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     lost_messages: list[Waiting]
     lost_retained: list[str]
     log_trouble: str = ""
+    unopened: list[str] = []
     history_trouble: str = ""
 
     @property
@@ -97,11 +100,11 @@ async def repair(settings: Settings, say: Say, agree: Callable[[Findings], bool]
     try:
         say("looking at the history")
         known, history_trouble = await asyncio.to_thread(_history_end, settings)
-        findings = await _look(settings, known, history_trouble, say)
+        findings = await _look(settings, lock, known, history_trouble, say)
         if not findings.needed or not agree(findings):
             return Repaired(findings=findings, done=False)
         aside = _aside(settings, findings, say)
-        async with _log(settings, lock) as log:
+        async with logserver.opened(settings, lock) as log:
             say(f"the log goes on behind block {findings.goes_on_behind}")
             await log.skip_to(findings.goes_on_behind)
         await asyncio.to_thread(os.sync)
@@ -128,11 +131,11 @@ def _history_end(settings: Settings) -> tuple[int, str]:
         history.close()
 
 
-async def _look(settings: Settings, known: int, history_trouble: str, say: Say) -> Findings:
+async def _look(settings: Settings, lock: int, known: int, history_trouble: str, say: Say) -> Findings:
     known = max(known, logmark.read(settings.data))
     sessions, retained = (roster.read(settings.data / roster.FOLDER, name) for name in ("sessions", "retained"))
     try:
-        async with _log(settings) as log:
+        async with logserver.opened(settings, lock) as log:
             say("looking through the log")
             status = await log.status()
             known = max(known, status.last, *status.positions.values())
@@ -151,18 +154,20 @@ async def _look(settings: Settings, known: int, history_trouble: str, say: Say) 
                 lost_retained=sorted(topic for topic in retained if topic not in topics),
                 history_trouble=history_trouble,
             )
-    except LogUnavailableError as error:
-        if settings.nats:
-            raise
+    except LogUnopenedError as error:
+        # What the rosters say is all that is known.
+        streams = error.streams or [settings_of_log.STREAM, _SESSIONS, _RETAINED]
+        counted = [Waiting(client=client, messages=count) for client, count in sessions.items()]
         return Findings(
             log_first=0,
             log_last=0,
             goes_on_behind=known,
-            missing=[_as_missing(Gap(1, known, 0, 0))] if known else [],
-            lost_sessions=[Waiting(client=client, messages=count) for client, count in sessions.items()],
-            lost_messages=[],
-            lost_retained=sorted(retained),
+            missing=[_as_missing(Gap(1, known, 0, 0))] if known and settings_of_log.STREAM in streams else [],
+            lost_sessions=counted if _SESSIONS in streams else [],
+            lost_messages=[] if _SESSIONS in streams else counted,
+            lost_retained=sorted(retained) if _RETAINED in streams else [],
             log_trouble=error.detail,
+            unopened=error.streams,
             history_trouble=history_trouble,
         )
 
@@ -223,17 +228,20 @@ def _aside(settings: Settings, findings: Findings, say: Say) -> Path | None:
     """Put the log as it was found aside."""
     if settings.nats:
         return None
-    store = settings.data / "log" / "jetstream"
+    store = logserver.store(settings)
     if not store.exists():
         return None
     stamp = datetime.fromtimestamp(now_ns() // 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = settings.data / f"log.damaged-{stamp}"
     if findings.log_trouble:
-        say(f"moving the log to {aside}")
-        aside.mkdir(mode=0o700)
-        store.rename(aside / store.name)
+        folders = [found for name in findings.unopened for found in store.glob(f"*/streams/{name}")] or [store]
+        for folder in folders:
+            say(f"moving {folder} to {aside}")
+            to = aside / folder.relative_to(store.parent)
+            to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.rename(to)
         return aside
-    needed_mb = sum(path.stat().st_size for path in store.rglob("*") if path.is_file()) // 1_000_000 + 1
+    needed_mb = logserver.stored_bytes(settings) // 1_000_000 + 1
     free_mb = room(settings.data).free_bytes // 1_000_000 - settings.disk_reserve_mb
     if free_mb < needed_mb:
         raise StartError(
@@ -244,57 +252,3 @@ def _aside(settings: Settings, findings: Findings, say: Say) -> Path | None:
     aside.mkdir(mode=0o700)
     shutil.copytree(store, aside / store.name)
     return aside
-
-
-@contextlib.asynccontextmanager
-async def _log(settings: Settings, lock: int | None = None) -> AsyncIterator[Log]:
-    """The log, with a private server for as long as this lasts. Raises LogUnavailableError."""
-    keep_bytes = int(settings.log_keep_gb * 1024**3)
-    if settings.nats:
-        log = await Log.connect(settings.nats, replicas=settings.nats_replicas, keep_bytes=keep_bytes)
-        try:
-            yield log
-        finally:
-            await log.close()
-        return
-    server = natsserver.PrivateNats(settings.data, sockets.free_port(), keep_bytes)
-    server.write()
-    process = await asyncio.create_subprocess_exec(
-        *(natsserver.program(settings.nats_server).path, "-c", str(server.configuration)),
-        *("-l", str(settings.data / "log" / "nats.log")),
-        stdin=asyncio.subprocess.DEVNULL,
-        env={**os.environ, **natsserver.ENVIRONMENT},
-        pass_fds=() if lock is None else (lock,),
-    )
-    try:
-        log = await _answering(server.url, keep_bytes, process)
-        try:
-            yield log
-        finally:
-            await log.close()
-    finally:
-        await _end(process)
-
-
-async def _answering(url: str, keep_bytes: int, process: asyncio.subprocess.Process) -> Log:
-    deadline = asyncio.get_running_loop().time() + _SERVER_WITHIN_S
-    while True:
-        try:
-            return await Log.connect(url, keep_bytes=keep_bytes)
-        except LogUnavailableError:
-            if process.returncode is not None:
-                raise LogUnavailableError(f"its server ended with status {process.returncode}: see nats.log") from None
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(0.1)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(_STOP_WITHIN_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from allthings.gateway.shard import Shard
-from allthings.runtime import activation, datadir, listening, memory, natsserver, role, sockets
+from allthings.runtime import activation, datadir, listening, logopening, memory, natsserver, role, sockets
 from allthings.runtime.child import Child, ChildSpec
 from allthings.runtime.errors import StartError
 from allthings.runtime.logstorage import LogStorage
@@ -91,6 +91,9 @@ class _Supervisor:
         ]
         watch = LogWatch(nats_url, _say, lambda: any(role.state != "running" for role in roles), server, storage)
         tasks = [*(asyncio.create_task(child.run()) for child in self._children), asyncio.create_task(watch.run())]
+        if server is not None:
+            opening = logopening.watch(server, settings.data / "log" / "nats.log", _say)
+            tasks.append(asyncio.create_task(opening, name="opening"))
         ready = asyncio.create_task(self._tell_when_ready(roles, tasks))
         unusable = [asyncio.create_task(child.unusable.wait()) for child in self._children]
         stop = asyncio.create_task(self._stop.wait())
