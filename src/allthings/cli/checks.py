@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 
 from allthings.cli.errors import ProblemError, UnreachableError
@@ -265,8 +266,16 @@ def _server_clock(date: str) -> Iterator[Finding]:
 
 
 def _readiness(client: Client) -> Iterator[Finding]:
-    client.request("GET", "/ready")
-    yield Finding("ready", "ok", "log, registry and history answer")
+    try:
+        client.request("GET", "/ready")
+    except ProblemError as error:
+        if error.http_status != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        full = "nearly full" in error.detail
+        advice = "free some space, or move the data with --data" if full else "look at what `allthings up` prints"
+        yield Finding("ready", "fail", error.detail, advice)
+    else:
+        yield Finding("ready", "ok", "the log takes appends, as one just did; registry and history answer")
 
 
 def _status(client: Client) -> Iterator[Finding]:

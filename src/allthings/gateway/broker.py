@@ -30,7 +30,7 @@ from allthings.gateway.session import Session
 from allthings.gateway.sessions import Sessions
 from allthings.gateway.shard import ALONE, Shard
 from allthings.gateway.shares import Shares
-from allthings.gateway.statistics import Statistics
+from allthings.gateway.statistics import DISK, Statistics
 from allthings.gateway.strict import Strict
 from allthings.gateway.subscriptions import Subscriptions
 from allthings.gateway.topics import Topics
@@ -91,6 +91,8 @@ class Broker:
         #: For people who look on (gateway.control).
         self.topics = Topics()
         self._holds: set[str] = set()
+        #: Whether published messages wait for room on the disk, and whether so does what sessions need.
+        self.withholding = self.full = False
         #: The sequence up to which blocks of others have been handed on.
         self.followed = 0
         self.collector = Collector(
@@ -420,10 +422,27 @@ class Broker:
         """Stop reading from all devices for a reason, or drop the reason; they are read when no reason is left."""
         before = bool(self._holds)
         (self._holds.add if on else self._holds.discard)(why)
-        self.statistics.holding = sorted(self._holds)
+        self._tell_holding()
         if bool(self._holds) != before:
             for connection in self.connections:
                 connection.hold_reading(bool(self._holds))
+
+    def withhold(self, *, messages: bool, notes: bool) -> None:
+        """Whether room on the disk is waited for: by published messages, and by what is noted of sessions.
+
+        A message waits where it came from, unacknowledged; everything else of its client is served.
+        """
+        self.full = notes
+        self.collector.hold(notes)
+        if messages != self.withholding:
+            self.withholding = messages
+            self._tell_holding()
+            for connection in tuple(self.connections):
+                # From now on each message is looked at, or has been waiting.
+                (connection.forget_verdicts if messages else connection.take_parked)()
+
+    def _tell_holding(self) -> None:
+        self.statistics.holding = sorted(self._holds | ({DISK} if self.withholding else set()))
 
     def _trouble(self, detail: str) -> None:
         if self.statistics.trouble != detail:

@@ -53,8 +53,9 @@ if TYPE_CHECKING:
     from allthings.gateway.session import Session
 
 
-#: The first byte of CONNECT.
+#: The first byte of CONNECT, and that of PUBLISH without its flags.
 _CONNECT: Final = 0x10
+_PUBLISH: Final = 0x30
 #: CONNACK in MQTT 3.1.1, without and with a session that was there.
 _ACCEPTED: Final = tuple(encode(Connack(session_present=present), V3) for present in (False, True))
 
@@ -70,8 +71,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         *("_add_one", "_aliases_taken", "_arrived", "_broker", "_chunks", "_needed", "_out"),
-        *("_packet_bytes_max", "_peer", "_place", "_plains", "_problem_information", "_state", "_time", "_transport"),
-        *("_unacknowledged", "_unread", "_waits", "_write", "_write_paused", "aliases", "certificate"),
+        *("_packet_bytes_max", "_parked", "_peer", "_place", "_plains", "_problem_information", "_state", "_time"),
+        *("_transport", "_unacknowledged", "_unread", "_waits", "_write", "_write_paused", "aliases", "certificate"),
         *("client", "dropped", "heard", "keepalive_s", "outgoing_bytes_max", "principal", "quota", "received"),
         *("sent", "session", "since_ns", "slot", "topics", "v5", "version"),
     )
@@ -95,6 +96,8 @@ class Connection(asyncio.Protocol):
         self._waits = False
         self._write_paused = False
         self._unread = False
+        #: PUBLISH packets that wait for room on the disk.
+        self._parked = b""
         self._problem_information = True
         self.version: Version = V3
         self.v5 = False
@@ -250,14 +253,23 @@ class Connection(asyncio.Protocol):
                 position = self._take_plain(self._plains, data, position)
                 if position == available:
                     return
+            begin = position
             position = scan(data, position, self.v5, runs)
             if runs:
-                self._take_runs(runs)
+                if not self._broker.withholding:
+                    self._take_runs(runs)
+                elif not self._parks(data, begin, position, min(run.first >> 1 & 3 for run in runs)):
+                    return
                 runs = []
                 continue
             head = self._framed(data, position)
             if head is None:
                 return
+            if self._broker.withholding and head.first & 0xF0 == _PUBLISH:
+                if not self._parks(data, position, head.end, head.first >> 1 & 3):
+                    return
+                position = head.end
+                continue
             packet = decode(head.first, data[head.start : head.end], self.version, Sender.CLIENT)
             position = head.end
             self._handle(packet)
@@ -427,6 +439,29 @@ class Connection(asyncio.Protocol):
                 self._take(rest)
             except MqttError as error:
                 self.refuse(error.reason, str(error))
+
+    def _parks(self, data: bytes, begin: int, end: int, qos: int) -> bool:
+        """Messages wait for room on the disk, and what is behind them is taken. False: that waits as well, in the
+        socket, since messages of QoS 0 would not come again if the client left, or there are too many.
+        """
+        if qos and len(self._parked) + end - begin <= settings.PARKED_BYTES_MAX:
+            self._parked += data[begin:end]
+            return True
+        self._keep(data, begin, 0)
+        self._waits = True
+        self._transport.pause_reading()
+        return False
+
+    def take_parked(self) -> None:
+        """There is room again."""
+        if self._state != "up":
+            return
+        parked, self._parked = self._parked, b""
+        try:
+            self._take(parked)
+        except MqttError as error:
+            self.refuse(error.reason, str(error))
+        self.go_on()
 
     def count_unacknowledged(self, messages: int) -> None:
         """QoS 1 messages came. Raises ProtocolError when more wait for their PUBACK than was allowed (MQTT 5)."""
@@ -598,6 +633,11 @@ class Connection(asyncio.Protocol):
     @property
     def up(self) -> bool:
         return self._state == "up"
+
+    @property
+    def unheard(self) -> bool:
+        """Whether what it sends is left in the socket for now."""
+        return self._waits
 
     @property
     def closing(self) -> bool:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from allthings.gateway.connection import Connection
     from allthings.gateway.session import Session
 
+#: What a client is told that comes while the disk is nearly full (MQTT 5).
+_WAITS = "the disk is nearly full: what you publish is not acknowledged until there is room again"
+
 
 class Entrance:
     """The door of a broker. `admission` finds out who connects."""
@@ -109,6 +112,13 @@ class Entrance:
             broker.audit.refused(connection, "login-refused", "connection", why, client=client)
             connection.refuse(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, why)
             return
+        expiry_s = 0 if packet.clean_start else NEVER_S
+        if connection.v5:
+            expiry_s = packet.properties.session_expiry_interval or 0
+        if broker.full and (expiry_s or there is not None or packet.will is not None):
+            why = "the disk is full: no session or will can be kept; come without either, or when there is room again"
+            connection.refuse(ReasonCode.QUOTA_EXCEEDED, why)
+            return
         other = broker.clients.get(client)
         if other is not None:
             # A CONNACK has no "session taken over" (MQTT 5 section 3.2.2.2).
@@ -116,9 +126,6 @@ class Entrance:
             other.refuse(reason, "another connection uses this client id")
         broker.clients[client] = connection
         connection.client = client
-        expiry_s = 0 if packet.clean_start else NEVER_S
-        if connection.v5:
-            expiry_s = packet.properties.session_expiry_interval or 0
         session, present = broker.sessions.open(client, owner, packet.clean_start, expiry_s)
         if packet.will is not None:
             delay_s = packet.will.properties.will_delay_interval or 0
@@ -158,6 +165,7 @@ class Entrance:
                 topic_alias_maximum=settings.TOPIC_ALIASES_MAX,
                 assigned_client_identifier=None if packet.client_id else connection.client,
                 server_keep_alive=None if keepalive_s == packet.keep_alive_s else keepalive_s,
+                reason_string=connection.explained(_WAITS).reason_string if broker.withholding else None,
             )
         connection.keepalive_s = keepalive_s
         connection.since_ns = self._now_ns()
@@ -181,7 +189,7 @@ class Entrance:
 
     def _keepalive_due(self, connection: Connection) -> None:
         broker = self._broker
-        if broker.holding:
+        if broker.holding or connection.unheard:
             # Its bytes may wait in the socket because we do not read.
             connection.heard = broker.time()
         if connection.keepalive_s and connection.last_heard + 1.5 * connection.keepalive_s <= broker.time():

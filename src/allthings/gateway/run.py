@@ -29,7 +29,7 @@ from allthings.gateway.listeners import Listener, Listeners
 from allthings.gateway.shard import ALONE, Shard
 from allthings.gateway.shares import SHARES_NOTE
 from allthings.gateway.sockets import Poller
-from allthings.gateway.statistics import DISK, GatewayReport
+from allthings.gateway.statistics import GatewayReport
 from allthings.log.errors import LogUnavailableError
 from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
@@ -190,17 +190,15 @@ async def _decide(broker: Broker, lag: Lag) -> None:
 
 async def _watch_disk(broker: Broker, reserve: Reserve) -> None:
     """Stop appending before the disk is full, since a log that runs into it stops."""
-    held = False
+    last = reserve.part(settings.LAST_SHARE)
     while True:
         short = await asyncio.to_thread(reserve.shortage)
-        if bool(short) != held:
-            held = bool(short)
-            if held:
-                _LOGGER.warning("devices wait, and nothing is acknowledged: %s", short)
-            else:
-                _LOGGER.info("there is room on the disk again: devices go on")
-            broker.collector.hold(held)
-            broker.hold(DISK, held)
+        full = bool(short and await asyncio.to_thread(last.shortage))
+        if short and not broker.withholding:
+            _LOGGER.warning("devices wait, and nothing they publish is acknowledged: %s", short)
+        elif broker.withholding and not short:
+            _LOGGER.info("there is room on the disk again: devices go on")
+        broker.withhold(messages=bool(short), notes=full)
         await asyncio.sleep(settings.DISK_EVERY_S)
 
 

@@ -139,6 +139,10 @@ GONE_THROUGH_AT_ONCE: Final = 2000
 MEASURED_EVERY_S: Final = 2.0
 
 DECIDE_EVERY_S: Final = 0.1
+#: While the disk is nearly full so much of what a client has published waits in memory; more is left in its socket.
+PARKED_BYTES_MAX: Final = 8 * 1024
+#: Below this share of the reserve not even what sessions need is written.
+LAST_SHARE: Final = 0.25
 DISK_EVERY_S: Final = 1.0
 REPORT_EVERY_S: Final = 1.0
 #: How long a stopping gateway tries to append what it has.

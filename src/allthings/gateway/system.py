@@ -64,6 +64,8 @@ class System:
         stored = queued + len(broker.retained)
         told: dict[str, object] = {
             "version": f"allthings {importlib.metadata.version('allthings')}",
+            # 1: what is published waits.
+            "disk/nearly full": int(broker.withholding),
             "uptime": f"{self._measured - self._started:.0f} seconds",
             "clients/connected": connected,
             "clients/active": connected,

@@ -38,15 +38,19 @@ def room(path: Path) -> Room:
 class Reserve:
     """`reserve_mb` MB (10^6 bytes), and files in proportion, of the file system of `folder`."""
 
-    def __init__(self, folder: Path, reserve_mb: int) -> None:
+    def __init__(self, folder: Path, reserve_mb: float) -> None:
         self._folder = folder
         self._reserve_mb = reserve_mb
         self._missed = False
 
+    def part(self, share: float) -> Reserve:
+        """A share of it."""
+        return Reserve(self._folder, self._reserve_mb * share)
+
     def shortage(self) -> str:
         """What there is too little of, in words; "" when there is room. May block for as long as the disk does."""
         found, least = room(self._folder), _AGAIN if self._missed else 1.0
-        files, free_files = self._reserve_mb * FILES_PER_MB, found.free_files
+        files, free_files = round(self._reserve_mb * FILES_PER_MB), found.free_files
         self._missed = True
         if found.free_bytes < self._reserve_mb * least * _BYTES_PER_MB:
             return _said(f"{found.free_bytes // _BYTES_PER_MB} MB are free", self._reserve_mb, "MB")
@@ -66,8 +70,8 @@ class Reserve:
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
-def _said(found: str, reserve: int, unit: str) -> str:
+def _said(found: str, reserve: float, unit: str) -> str:
     return (
-        f"the disk is nearly full: {found}, and {reserve} {unit} are kept in reserve (disk_reserve_mb); with "
+        f"the disk is nearly full: {found}, and {reserve:.0f} {unit} are kept in reserve (disk_reserve_mb); with "
         f"{reserve * _AGAIN:.0f} {unit} it goes on"
     )

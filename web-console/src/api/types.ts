@@ -18,10 +18,18 @@ export interface Status {
   connections: number;
   rates: { messages: number; readings: number; rejects: number };
   totals: { readings: number; rejects: number; unclaimed: number };
-  disk: { data_bytes: number; free_bytes: number; log_bytes: number; history_bytes: number };
+  disk: {
+    data_bytes: number;
+    free_bytes: number;
+    log_bytes: number;
+    history_bytes: number;
+    free_files: number | null;
+    shortage: string;
+  };
   consumers: { name: string; position: string; lag_blocks: number; lag_s: number }[];
   roles: { name: string; state: string; restarts: number }[];
-  log: { first: string; last: string; bytes: number };
+  log: { first: string; last: string; bytes: number; trouble: string };
+  holding: string[];
 }
 
 export type ThingState = "adopted" | "discovered";
