@@ -253,6 +253,14 @@ def test_the_end_of_a_name_tells_the_form(exact: Exact, tmp_path: Path) -> None:
         assert "its name must tell" in refusal or "not packed" in refusal
         assert not (tmp_path / name).exists()
     exact.run("export", str(tmp_path / "x.parquet"), thing, "--spreadsheet-safe", status=2)
+    exact.run("history", thing, "--spreadsheet-safe", status=2)
+    exact.run("query", "SELECT 1", "--json", "--spreadsheet-safe", status=2)
+    assert exact.http.get("/api/history", params={**parameters, "format": "arrow"}).status_code == 400
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "b.csv")
+    exact.run("export", str(link), thing, *SPAN)
+    assert link.is_symlink()
+    assert ",=1+1,string" in (tmp_path / "b.csv").read_text()
 
 
 def test_a_file_is_whole_or_not_there(exact: Exact, tmp_path: Path) -> None:

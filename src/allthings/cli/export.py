@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from allthings.cli.options import DEFAULT_URL, From, Json, SpreadsheetSafe, To, Token, Url, moment
+from allthings.cli.options import (
+    DEFAULT_URL,
+    From,
+    Json,
+    SpreadsheetSafe,
+    To,
+    Token,
+    Url,
+    check_spreadsheet_safe,
+    moment,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,8 +61,7 @@ def export(
     from allthings.cli.pages import save
 
     form = form_of(output)
-    if spreadsheet_safe and form.name != "csv":
-        raise typer.BadParameter("only .csv files are for spreadsheets", param_hint="--spreadsheet-safe")
+    check_spreadsheet_safe(spreadsheet_safe, form.name)
     with Client(url, token) as client:
         names = things or list(_names(client))
         params = {"from": moment(start), "to": moment(end)}
@@ -67,8 +77,9 @@ def export(
         write_line(f"{readings} readings of {len(names)} things in {output}")
 
 
-def _packed(raw: IO[bytes], packed: bool) -> IO[bytes]:
-    return gzip.GzipFile(filename="", fileobj=raw, mode="wb") if packed else raw  # type: ignore[return-value]
+def _packed(raw: IO[bytes], packed: bool) -> AbstractContextManager[IO[bytes]]:
+    """What is to be written into; `raw` stays open."""
+    return gzip.GzipFile(filename="", fileobj=raw, mode="wb") if packed else nullcontext(raw)  # type: ignore[return-value]
 
 
 def _lines(client: Client, names: Sequence[str], params: dict[str, Any], sink: IO[bytes]) -> int:

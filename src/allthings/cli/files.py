@@ -52,13 +52,17 @@ def open_sink(output: Path | None, binary: bool) -> Iterator[IO[bytes]]:
         return
     # A device, a pipe: nothing that could take another's place.
     at_once = output.exists() and not output.is_file()
-    target = output if at_once else output.with_name(f".{output.name}.{os.getpid()}.part")
+    # Behind a link lies the file that is meant.
+    place = output.resolve()
+    target = output if at_once else place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
         with target.open("wb") as sink:
             yield sink
+            if not at_once:
+                sink.flush()
+                os.fsync(sink.fileno())
         if not at_once:
-            # Behind a link lies the file that is meant.
-            target.replace(output.resolve())
+            target.replace(place)
     except OSError as error:
         raise InputFileError(f"{output} cannot be written: {error.strerror or error}") from error
     finally:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from allthings.cli.options import DEFAULT_URL, From, Json, SpreadsheetSafe, To, Token, Url, moment
+from allthings.cli.options import (
+    DEFAULT_URL,
+    From,
+    Json,
+    SpreadsheetSafe,
+    To,
+    Token,
+    Url,
+    check_spreadsheet_safe,
+    moment,
+)
 
 if TYPE_CHECKING:
     from allthings.cli.client import Client
@@ -78,6 +88,7 @@ def history(
         "points": points,
     }
     chosen = Format.JSON if as_json else format_
+    check_spreadsheet_safe(spreadsheet_safe, chosen)
     if limit is None:
         limit = TABLE_ROWS if chosen is Format.TABLE else 0
     with Client(url, token) as client:

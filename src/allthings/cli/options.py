@@ -32,6 +32,14 @@ SpreadsheetSafe: TypeAlias = Annotated[
         help="In CSV, an apostrophe before texts that a spreadsheet would run as formulas; not exact any more.",
     ),
 ]
+
+
+def check_spreadsheet_safe(asked: bool, form: str) -> None:
+    """Raises typer.BadParameter when that was asked of a form that no spreadsheet would take for formulas."""
+    if asked and form != "csv":
+        raise typer.BadParameter(f"goes with CSV, not with {form}", param_hint="--spreadsheet-safe")
+
+
 From: TypeAlias = Annotated[
     str,
     typer.Option("--from", metavar="TIME", help="Start: RFC 3339, or an age such as 90s, 30m, 24h, 7d, 1y."),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from allthings.cli.options import DEFAULT_URL, Json, SpreadsheetSafe, Token, Url
+from allthings.cli.options import DEFAULT_URL, Json, SpreadsheetSafe, Token, Url, check_spreadsheet_safe
 
 
 class Format(StrEnum):
@@ -39,15 +39,17 @@ def query(
     from allthings.cli.client import Client, decoded
     from allthings.cli.output import write_csv, write_json, write_table
 
+    chosen = Format.JSON if as_json else format_
+    check_spreadsheet_safe(spreadsheet_safe, chosen)
     text = sys.stdin.read() if sql == "-" else sql
     with Client(url, token) as client:
         answer = decoded(client.request("POST", "/api/query", json={"sql": text}), dict[str, msgspec.Raw])
-    if as_json or format_ is Format.JSON:
+    if chosen is Format.JSON:
         write_json(answer)
         return
     columns, types = (msgspec.json.decode(answer[name], type=list[str]) for name in ("columns", "types"))
     rows = msgspec.json.decode(answer["rows"], type=list[list[msgspec.Raw]])
-    if format_ is Format.CSV:
+    if chosen is Format.CSV:
         write_csv(columns, rows, spreadsheet_safe=spreadsheet_safe)
     else:
         numeric = [

@@ -116,6 +116,8 @@ async def history(
     Without a property: all properties of the thing. A request names at least one thing.
     """
     chosen = choose_format(form, request.headers.get("accept", ""))
+    if spreadsheet_safe and chosen != "csv":
+        raise BadInputError(f"spreadsheet_safe: goes with format=csv, not with {chosen}")
     things = await thing_names(services, thing)
     if not things:
         raise BadInputError("thing: name at least one thing, by name or id")

@@ -28,7 +28,12 @@ _EXAMPLE: Final = [{"id": "urn:example:pump-7", "title": "Pump 7"}]
     "/things",
     summary="All things",
     tags=["directory"],
-    opt=describe(answers={200: ("Thing Descriptions; `Link` tells the next page", {_MEDIA_TYPE: _EXAMPLE})}),
+    opt=describe(
+        answers={
+            200: ("Thing Descriptions; `Link` tells the next page", {_MEDIA_TYPE: _EXAMPLE}),
+            304: ("The list that `If-None-Match` names is still the newest", {}),
+        }
+    ),
 )
 async def list_things(
     request: Request[Any, Any, Any],

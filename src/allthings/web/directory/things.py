@@ -92,7 +92,12 @@ async def put_thing(request: Request[Any, Any, Any], thing: ThingPath, services:
     "/things/{thing:str}",
     summary="A thing's description",
     tags=["directory"],
-    opt=describe(answers={200: ("The Thing Description, with forms", {MEDIA_TYPE: _EXAMPLE})}),
+    opt=describe(
+        answers={
+            200: ("The Thing Description, with forms", {MEDIA_TYPE: _EXAMPLE}),
+            304: ("The one that `If-None-Match` names is still the newest", {}),
+        }
+    ),
 )
 async def get_thing(request: Request[Any, Any, Any], thing: ThingPath, services: Given) -> Response[bytes]:
     """By id (percent-encoded) or by name (section 7.3.2.2). The answer has forms and registration times."""
