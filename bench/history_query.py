@@ -19,6 +19,7 @@ from allthings.historian.history import History
 from allthings.historian.query import HistoryQuery
 from allthings.log import block
 from allthings.readings.decoded import DECODED, Decoded
+from allthings.things.calendar import Every
 from bench.history_load import PROPERTIES, START_NS, S
 
 DAY = 86_400 * S
@@ -91,7 +92,7 @@ def main() -> None:
 
     def hours(_: int) -> int:
         key = (f"thing-{rng.integers(things):05d}", f"property_{rng.integers(PROPERTIES)}")
-        return rows(HistoryQuery((key,), None, None, 3600 * S, ("avg", "min", "max")))
+        return rows(HistoryQuery((key,), None, None, Every(3600 * S), ("avg", "min", "max")))
 
     def whole_thing(_: int) -> int:
         begin = START_NS + int(rng.integers(1, 18)) * DAY
@@ -101,7 +102,7 @@ def main() -> None:
         return rows(HistoryQuery(((f"year-{i % 10}", "power"),), START_NS - YEAR, START_NS, points=1000))
 
     def days(i: int) -> int:
-        return rows(HistoryQuery(((f"year-{i % 10}", "power"),), START_NS - YEAR, START_NS, DAY, ("avg", "max")))
+        return rows(HistoryQuery(((f"year-{i % 10}", "power"),), START_NS - YEAR, START_NS, Every(DAY), ("avg", "max")))
 
     names = [f"thing-{i:05d}" for i in range(min(things, 1000))]
     some = [(name, f"property_{i}") for name in names for i in range(PROPERTIES)]

@@ -16,6 +16,7 @@ from allthings.historian.plot import largest_triangles
 from allthings.historian.query import HistoryQuery, make_token, read_token
 from allthings.historian.values import json_values
 from allthings.readings.decoded import Event, Reject
+from allthings.things.calendar import Every
 from allthings.things.errors import NotFoundError
 from tests.historian.blocks import T0, Row, S, decoded, end_of, ns
 
@@ -71,7 +72,7 @@ def test_pages_make_the_whole_without_gaps(history: History, descending: bool, e
     rows += [("t", "slow", T0 + i * 600 * S + 5, float(i)) for i in range(20)]
     history.insert([decoded(1, rows)])
     options: dict[str, Any] = {
-        "every_ns": every,
+        "every": Every(every) if every else None,
         "aggregates": ("count", "first") if every else (),
         "descending": descending,
     }
@@ -100,7 +101,7 @@ def test_bounds_are_inclusive_and_exclusive_to_the_nanosecond(history: History) 
     history.rollup(end_of(1))
     (series,) = history.history(HistoryQuery((("t", "p"),), T0 + 1, T0 + 4))
     assert values(series.table) == [1.0, 2.0, 3.0]
-    (series,) = history.history(HistoryQuery((("t", "p"),), T0 + 1, T0 + 4, 60 * S, ("count", "sum")))
+    (series,) = history.history(HistoryQuery((("t", "p"),), T0 + 1, T0 + 4, Every(60 * S), ("count", "sum")))
     assert (values(series.table, "count"), values(series.table, "sum")) == ([3], [6.0])
 
 
@@ -108,8 +109,8 @@ def test_bounds_are_inclusive_and_exclusive_to_the_nanosecond(history: History) 
     "query",
     [
         HistoryQuery(()),
-        HistoryQuery((("t", "p"),), every_ns=0, aggregates=("avg",)),
-        HistoryQuery((("t", "p"),), every_ns=60 * S),
+        HistoryQuery((("t", "p"),), every=Every(0), aggregates=("avg",)),
+        HistoryQuery((("t", "p"),), every=Every(60 * S)),
         HistoryQuery((("t", "p"),), aggregates=("median",)),
         HistoryQuery((("t", "p"),), points=2),
         HistoryQuery((("t", "p"),), points=100, aggregates=("avg",)),
@@ -255,7 +256,7 @@ def test_strange_clocks_are_kept(history: History) -> None:
     history.rollup(end_of(1))
     (series,) = history.history(HistoryQuery((("t", "p"),)))
     assert ns(series.table.column("time")) == times
-    (series,) = history.history(HistoryQuery((("t", "p"),), every_ns=86_400 * S, aggregates=("count",)))
+    (series,) = history.history(HistoryQuery((("t", "p"),), every=Every(86_400 * S), aggregates=("count",)))
     assert ns(series.table.column("time")) == [time // (86_400 * S) * 86_400 * S for time in times]
     assert history.current().to_pylist()[0]["time"].value == times[-1]
     assert history.disk_bytes() > 0
@@ -286,7 +287,7 @@ def test_a_key_that_came_twice_within_an_insert_is_one_reading(history: History,
     if rolled_up:
         history.rollup(end_of(5))
     expect_one_reading_a_second(history, n, late=7.0)
-    query = HistoryQuery((("t", "p"),), T0 - 3600 * S, T0, 60 * S, ("count", "sum"))
+    query = HistoryQuery((("t", "p"),), T0 - 3600 * S, T0, Every(60 * S), ("count", "sum"))
     (series,) = history.history(query)
     assert (values(series.table, "count"), values(series.table, "sum")) == ([1], [7.0])
 
@@ -296,7 +297,7 @@ def expect_one_reading_a_second(history: History, n: int, late: float | None = N
     (raw,) = history.history(HistoryQuery((("t", "p"),), T0, limit=n + 1))
     assert values(raw.table) == [float(i) for i in range(n)]
     assert ns(raw.table.column("time")) == [T0 + i * S for i in range(n)]
-    (minutes,) = history.history(HistoryQuery((("t", "p"),), T0, None, 60 * S, ("count", "sum", "first")))
+    (minutes,) = history.history(HistoryQuery((("t", "p"),), T0, None, Every(60 * S), ("count", "sum", "first")))
     assert values(minutes.table, "count") == [60] * (n // 60)
     assert values(minutes.table, "sum") == [60.0 * i + 59 * 30 for i in range(0, n, 60)]
     assert values(minutes.table, "first") == [float(i) for i in range(0, n, 60)]

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from allthings.historian.aggregates import ROLLED
 from allthings.historian.errors import QueryRefusedError
 from allthings.historian.history import History
-from allthings.historian.query import AGGREGATES, HistoryQuery
+from allthings.historian.query import HistoryQuery
 from allthings.historian.retention import Keep, Retention
+from allthings.things.calendar import Every
 from tests.historian.blocks import T0, Row, S, decoded, end_of, ns
 from tests.historian.cutting import rolled_up
 
@@ -29,8 +31,10 @@ def fill(history: History) -> list[Row]:
 
 
 def answer(history: History, name: str, every: int | None) -> list[dict[str, Any]]:
-    aggregates = AGGREGATES if every else ()
-    (series,) = history.history(HistoryQuery((("t", name),), every_ns=every, aggregates=aggregates))
+    aggregates = tuple(ROLLED) if every else ()
+    (series,) = history.history(
+        HistoryQuery((("t", name),), every=Every(every) if every else None, aggregates=aggregates)
+    )
     return series.table.to_pylist()
 
 
@@ -100,7 +104,7 @@ def test_late_readings_are_added_to_what_stayed(history: History, minutes: int) 
 
     def day() -> tuple[int, float, float, float]:
         start = old // DAY * DAY
-        (series,) = history.history(HistoryQuery((("t", "p"),), start, start + DAY, DAY, AGGREGATES))
+        (series,) = history.history(HistoryQuery((("t", "p"),), start, start + DAY, Every(DAY), tuple(ROLLED)))
         (row,) = series.table.to_pylist()
         return row["count"], row["sum"], row["max"], row["last"]
 
@@ -134,7 +138,7 @@ def test_late_readings_of_a_series_that_lost_nothing_are_exact(history: History)
     for sequence in (2, 3):
         history.insert([decoded(sequence, rows)])
         history.rollup(end_of(sequence))
-    (series,) = history.history(HistoryQuery((("new", "p"),), every_ns=DAY, aggregates=("count", "sum")))
+    (series,) = history.history(HistoryQuery((("new", "p"),), every=Every(DAY), aggregates=("count", "sum")))
     assert [(row["count"], row["sum"]) for row in series.table.to_pylist()] == [(10, 45.0)]
 
 

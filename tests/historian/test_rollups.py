@@ -8,9 +8,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from allthings.historian.aggregates import ROLLED
 from allthings.historian.history import History
-from allthings.historian.query import AGGREGATES, HistoryQuery
+from allthings.historian.query import HistoryQuery
 from allthings.historian.values import json_values
+from allthings.things.calendar import Every
 from tests.historian.blocks import T0, Row, S, decoded, end_of, ns
 from tests.historian.cutting import rolled_up
 
@@ -43,13 +45,13 @@ def expected(
 
 
 def check(history: History, model: Model, every: int | None, start: int | None, end: int | None) -> None:
-    query = HistoryQuery(tuple(model), start, end, every, AGGREGATES)
+    query = HistoryQuery(tuple(model), start, end, Every(every) if every else None, tuple(ROLLED))
     for series in history.history(query):
         want = expected(model[series.thing, series.property], every, start, end)
         times = ns(series.table.column("time"))
         got = {
-            time if every else None: dict(zip(AGGREGATES, row, strict=True))
-            for time, *row in zip(times, *(_values(series.table, name) for name in AGGREGATES), strict=True)
+            time if every else None: dict(zip(ROLLED, row, strict=True))
+            for time, *row in zip(times, *(_values(series.table, name) for name in ROLLED), strict=True)
         }
         assert got == want, (series.thing, series.property, every, start, end)
 
@@ -161,6 +163,15 @@ def emptied(history: History) -> None:
 def _act_and_check(
     history: History, actions: list[tuple[Any, ...]], bounds: list[int], everies: tuple[int | None, ...]
 ) -> None:
+    model, blocks = act(history, actions)
+    low, high = [*sorted(bounds), None, None][:2] if bounds else (None, None)
+    check_all(history, model, low, high, everies)
+    history.rollup(end_of(blocks))
+    check_all(history, model, None, None, (*everies, MINUTE, DAY))
+
+
+def act(history: History, actions: list[tuple[Any, ...]]) -> tuple[Model, int]:
+    """Do all this to an emptied history; what is in it then, and of how many blocks."""
     emptied(history)
     model: Model = {key: {} for key in SERIES}
     blocks = []
@@ -175,10 +186,7 @@ def _act_and_check(
             history.insert(blocks[-1 - again % len(blocks) :])
         if rollup is not None:
             history.rollup(end_of(max(0, len(blocks) - rollup[0])), upper=rollup[1])
-    low, high = [*sorted(bounds), None, None][:2] if bounds else (None, None)
-    check_all(history, model, low, high, everies)
-    history.rollup(end_of(len(blocks)))
-    check_all(history, model, None, None, (*everies, MINUTE, DAY))
+    return model, len(blocks)
 
 
 def test_a_step_that_was_cut_off_is_done_again(history: History) -> None:

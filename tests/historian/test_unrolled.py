@@ -13,6 +13,7 @@ from allthings.historian.query import HistoryQuery
 from allthings.historian.stretches import Stretch
 from allthings.historian.unrolled import Unrolled
 from allthings.readings.decoded import Decoded
+from allthings.things.calendar import Every
 from tests.historian.blocks import T0, Row, S, decoded, end_of
 
 MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86_400 * S
@@ -65,7 +66,7 @@ def test_late_readings_are_looked_for(history: History) -> None:
         HOURS: [(T0 + 3 * DAY, T0 + 3 * DAY + HOUR)],
         DAYS: [(T0 + 3 * DAY, T0 + 4 * DAY)],
     }, "no late one lies there"
-    query = HistoryQuery((("t", "p"),), T0, T0 + 4 * DAY, DAY, ("count",))
+    query = HistoryQuery((("t", "p"),), T0, T0 + 4 * DAY, Every(DAY), ("count",))
     assert history.history(query)[0].table.column("count").to_pylist() == [1, 1]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from allthings.things.calendar import Every
 from allthings.things.errors import BadInputError
-from allthings.things.times import TIME_NS_MIN
+from allthings.things.times import TIME_NS_MIN, parse_time
+from allthings.things.zones import find_zone
 from allthings.web.moments import parse_every, parse_moment
 
 S = 1_000_000_000
@@ -40,6 +42,24 @@ def test_moments(text: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-07-01", "2026-06-30T22:00:00Z"),
+        ("2026-07-01T12:00", "2026-07-01T10:00:00Z"),
+        ("2026-07-01 12:00:00.5", "2026-07-01T10:00:00.5Z"),
+        ("2026-10-25T02:30", "2026-10-25T00:30:00Z"),
+        ("2026-07-01T12:00Z", "2026-07-01T12:00:00Z"),
+        ("2026-07-01T12:00-05:00", "2026-07-01T17:00:00Z"),
+        ("2026-07-01T12:00 02:00", "2026-07-01T10:00:00Z"),
+        ("1782864000", "2026-07-01T00:00:00Z"),
+        ("-1h", "2026-03-01T23:00:00Z"),
+    ],
+)
+def test_times_without_an_offset_are_of_the_zone(text: str, expected: str) -> None:
+    assert parse_moment(text, NOW, "from", find_zone("Europe/Berlin")) == parse_time(expected)
+
+
+@pytest.mark.parametrize(
     "text", ["", "yesterday", "1h", "-1x", "-h", "now1", "1e400", "99999999999999999999", "-1h-1h"]
 )
 def test_no_moments(text: str) -> None:
@@ -48,13 +68,24 @@ def test_no_moments(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("100ms", S // 10), ("1s", S), ("5m", 300 * S), ("1h", 3600 * S), ("1d", 86_400 * S)]
+    ("text", "expected"),
+    [
+        ("100ms", Every(S // 10)),
+        ("1s", Every(S)),
+        ("5m", Every(300 * S)),
+        ("1h", Every(3600 * S)),
+        ("24h", Every(86_400 * S)),
+        ("1d", Every(1, "d")),
+        ("2w", Every(2, "w")),
+        ("3mo", Every(3, "mo")),
+        ("1y", Every(1, "y")),
+    ],
 )
-def test_every(text: str, expected: int) -> None:
+def test_every(text: str, expected: Every) -> None:
     assert parse_every(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "0s", "5", "-1m", "1.5h", "2y", "1mo", "999999999999s"])
+@pytest.mark.parametrize("text", ["", "0s", "5", "-1m", "1.5h", "1M", "0mo", "1month", "101y", "999999999999s"])
 def test_no_every(text: str) -> None:
     with pytest.raises(BadInputError, match="every: "):
         parse_every(text)

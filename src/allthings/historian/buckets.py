@@ -24,9 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Final, NamedTuple
 
-from allthings.historian.settings import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
+from allthings.historian.settings import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from allthings.historian.stretches import Stretch, within, without
 from allthings.things.times import TIME_NS_MAX, TIME_NS_MIN
 
@@ -67,8 +68,11 @@ MERGED: Final = (
 )
 
 
-def bucket(column: str, every_ns: int) -> str:
-    """The start of the bucket that a time lies in; buckets are aligned to the epoch in UTC."""
+def bucket(column: str, every_ns: int, origin_ns: int = 0) -> str:
+    """The start of the bucket that a time lies in; buckets are counted from an origin, else from the epoch in UTC."""
+    if origin_ns:
+        shift = f"toIntervalNanosecond({origin_ns})"
+        return f"toStartOfInterval({column} - {shift}, toIntervalNanosecond({every_ns})) + {shift}"
     return f"toStartOfInterval({column}, toIntervalNanosecond({every_ns}))"
 
 
@@ -80,6 +84,35 @@ def instant(ns: int) -> str:
 def fitting_level(every_ns: int) -> Level | None:
     """The coarsest rollup whose buckets make up buckets of this length."""
     return next((level for level in reversed(LEVELS) if every_ns % level.every_ns == 0), None)
+
+
+class Slots(NamedTuple):
+    """Buckets that a question asks for. All of their edges lie on multiples of `grain_ns`.
+
+    They are `width_ns` long and counted from an origin, or have these edges (whole seconds).
+    """
+
+    grain_ns: int
+    width_ns: int = 0
+    origin_ns: int = 0
+    edges: Sequence[int] = ()
+
+    @classmethod
+    def equal(cls, width_ns: int, origin_ns: int) -> Slots:
+        return cls(gcd(width_ns, origin_ns), width_ns, origin_ns)
+
+    @classmethod
+    def between(cls, edges: Sequence[int]) -> Slots:
+        return cls(gcd(NS_PER_DAY, *edges), edges=edges)
+
+    def of(self, column: str) -> str:
+        """The start of the slot that a time lies in."""
+        if not self.edges:
+            return bucket(column, self.width_ns, self.origin_ns)
+        seconds = ", ".join(str(edge // NS_PER_SECOND) for edge in self.edges)
+        second = f"toUnixTimestamp64Second({bucket(column, NS_PER_SECOND)})"
+        found = f"roundDown({second}, CAST([{seconds}], 'Array(Int64)'))"
+        return f"fromUnixTimestamp64Nano({NS_PER_SECOND} * {found}, 'UTC')"
 
 
 #: Of each level the stretches of time, made of whole buckets, outside of which no bucket of some series is dirty.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from allthings.historian import schema, settings, sql, views
+from allthings.historian.aggregating import Aggregating
 from allthings.historian.asking import Asking
 from allthings.historian.buckets import MINUTES
 from allthings.historian.cancellation import Cancellation
@@ -78,12 +79,15 @@ class History:
     ) -> list[Series]:
         """Answer a question. One that is `quick` (see `weight.py`) may use little time and memory.
 
-        Raises QueryRefusedError, QueryLimitError, QueryCancelledError, HistorianUnavailableError.
+        Raises QueryRefusedError, QueryLimitError, BadInputError (its zone), QueryCancelledError,
+        HistorianUnavailableError.
         """
         query.check()
         handles = (self._engine.quick if quick else self._engine.query).under(cancellation)
         asking = self._asking(handles)
-        return (asking if query.points is None else Plotting(handles, asking)).answer(query)
+        if query.points is not None:
+            return Plotting(handles, asking).answer(query)
+        return (Aggregating(handles, asking) if query.aggregates else asking).answer(query)
 
     def _asking(self, handles: Handles) -> Asking:
         return Asking(handles, lambda: self._floors, self._unrolled)

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from allthings.historian import buckets, settings
-from allthings.historian.asking import Asking, Key, in_order, split
+from allthings.historian.asking import Asking
 from allthings.historian.buckets import Dirty, Level
 from allthings.historian.engine import Handles
+from allthings.historian.paging import Key, in_order, split
 from allthings.historian.query import HistoryQuery, Series
 from allthings.historian.values import columns_of
 from allthings.things.types import Kind

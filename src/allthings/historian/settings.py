@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
-NS_PER_MINUTE: Final = 60_000_000_000
+NS_PER_SECOND: Final = 1_000_000_000
+NS_PER_MINUTE: Final = 60 * NS_PER_SECOND
 NS_PER_HOUR: Final = 60 * NS_PER_MINUTE
 NS_PER_DAY: Final = 24 * NS_PER_HOUR
 
@@ -105,6 +106,14 @@ ROWS_PER_SERIES_MAX: Final = 1_000_000
 ROWS_PER_QUERY_MAX: Final = 5_000_000
 #: Aggregates of up to so many buckets are sorted after the engine has answered.
 SORTED_HERE_ROWS_MAX: Final = 100_000
+#: Buckets that are not equally long, or in which values hold, are asked for so many at once, of all series together
+#: and of each; and a question may have so many.
+SLOT_ROWS_PER_PART: Final = 100_000
+SLOTS_PER_PART: Final = 4_000
+SLOTS_MAX: Final = 2_000_000
+#: What values held is made of about so many readings at once, and told of at most so many states of a series.
+HELD_ROWS_PER_PART: Final = 2_000_000
+STATES_MAX: Final = 100
 POINTS_MAX: Final = 20_000
 #: A plot is drawn from at most so many rows of a series; beyond it a coarser rollup is its source.
 PLOT_ROWS_MAX: Final = 50_000

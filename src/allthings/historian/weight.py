@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from allthings.historian import settings
+from allthings.historian.aggregates import ROLLED
 from allthings.historian.query import HistoryQuery
 from allthings.historian.settings import NS_PER_MINUTE
 
@@ -28,11 +29,12 @@ def is_quick(query: HistoryQuery, now_ns: int) -> bool:
         # Readings of one series are read in their order, up to the limit. Those of several are all read.
         short = series == 1 or (span_ns is not None and span_ns <= settings.QUICK_READINGS_NS_MAX)
         return short and series * query.limit <= settings.QUICK_ROWS_MAX
-    if query.every_ns is None:
-        return series <= settings.QUICK_SERIES_MAX
+    of_readings = any(name not in ROLLED for name in query.aggregates)
+    if query.every is None:
+        return series <= settings.QUICK_SERIES_MAX and not of_readings
     if span_ns is None:
         return False
-    # Buckets of less than a minute, or of parts of one, are made of the readings.
-    rolled_up = query.every_ns % NS_PER_MINUTE == 0
-    count = span_ns // query.every_ns + 1
+    # Buckets of less than a minute, or of parts of one, are made of the readings, as some aggregates are.
+    rolled_up = query.every.nominal_ns % NS_PER_MINUTE == 0 and not of_readings
+    count = span_ns // query.every.nominal_ns + 1
     return count * series <= settings.QUICK_ROWS_MAX and (rolled_up or span_ns <= settings.QUICK_READINGS_NS_MAX)

@@ -91,6 +91,10 @@ class Grid:
     def edges(self, start_ns: int, end_ns: int) -> list[int]:
         """The edges of the buckets that a span lies in: the first at or before its start, the last at or after its
         end, and all between."""
+        if fixed := self.fixed(start_ns, end_ns):
+            width, origin = fixed
+            first = start_ns - (start_ns - origin) % width
+            return list(range(first, max(end_ns, start_ns + 1) + width, width))
         reach = self.every.nominal_ns + 2 * BACK_NS_MAX
         found = list(self._edges(start_ns - reach, end_ns + reach))
         first = bisect_right(found, start_ns) - 1

@@ -7,23 +7,27 @@ from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from litestar import Request, Response, get
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from allthings.historian.aggregates import AGGREGATES
 from allthings.historian.cancellation import Cancellation
 from allthings.historian.errors import QueryLimitError
 from allthings.historian.query import LTTB, HistoryQuery, Series
 from allthings.historian.weight import is_quick
+from allthings.things.calendar import Every
 from allthings.things.errors import BadInputError, LimitExceededError
 from allthings.things.types import PropertyType
+from allthings.things.zones import UTC, find_zone
 from allthings.web import points as json_points
 from allthings.web import settings, tables
 from allthings.web.answers import Patient, cut, sent
 from allthings.web.askers import asker, unless_gone
 from allthings.web.formats import MEDIA_TYPES, choose_format
-from allthings.web.moments import parse_every, parse_moment
+from allthings.web.moments import parse_duration, parse_every, parse_moment
 from allthings.web.names import PropertyParameters, ThingParameters, property_names, thing_names
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Services
@@ -90,11 +94,30 @@ async def history(
     ] = None,
     to: Annotated[str | None, QueryParameter(max_length=64, description="End, itself not included; as `from`")] = None,
     every: Annotated[
-        str | None, QueryParameter(max_length=16, description="Width of a bucket: 10s, 1m, 1h, 1d")
+        str | None, QueryParameter(max_length=16, description="Width of a bucket: 10s, 1m, 1h, 1d, 1w, 1mo, 1y")
+    ] = None,
+    zone: Annotated[
+        str | None,
+        QueryParameter(
+            max_length=64,
+            description="Whose days, weeks, months and hours `every` means, and the times that name no offset: a time "
+            "zone's IANA name such as Europe/Berlin; UTC when left out",
+        ),
     ] = None,
     aggregate: Annotated[
         list[str] | None,
-        QueryParameter(description="avg, min, max, sum, count, first, last; several repeated or with commas; or lttb"),
+        QueryParameter(description=f"{', '.join(AGGREGATES)}; several repeated or with commas; or lttb"),
+    ] = None,
+    hold: Annotated[
+        str | None,
+        QueryParameter(max_length=16, description="twa, duration: how long a value holds at most, such as 15m"),
+    ] = None,
+    rollover: Annotated[
+        float | None, QueryParameter(gt=0, description="increase: the number at which a counter begins again at 0")
+    ] = None,
+    state_: Annotated[
+        str | None,
+        QueryParameter(name="state", max_length=1024, description="duration: only of this state, as a number"),
     ] = None,
     points: Annotated[
         int | None, QueryParameter(ge=3, le=settings.PLOT_POINTS_MAX, description="Points of a plot (lttb)")
@@ -122,19 +145,25 @@ async def history(
     if not things:
         raise BadInputError("thing: name at least one thing, by name or id")
     now = services.clock()
-    every_ns = parse_every(every) if every else None
-    aggregates, plot_points = _aggregates(aggregate, points, every_ns)
+    place = _zone(zone) if zone else None
+    width = parse_every(every) if every else None
+    aggregates, plot_points = _aggregates(aggregate, points, width)
     query = HistoryQuery(
         series=_series(things, property_names(property_)),
-        start_ns=parse_moment(from_, now, "from") if from_ else None,
-        end_ns=parse_moment(to, now, "to") if to else None,
-        every_ns=every_ns,
+        start_ns=parse_moment(from_, now, "from", place) if from_ else None,
+        end_ns=parse_moment(to, now, "to", place) if to else None,
+        every=width,
         aggregates=aggregates,
         points=plot_points,
         limit=limit or (settings.POINTS_DEFAULT if chosen == "json" else settings.POINTS_MAX),
         after=next_,
         descending=order == "desc",
         typed=chosen != "json",
+        zone=place.key if place else UTC,
+        now_ns=now,
+        hold_ns=parse_duration(hold, "hold") if hold else None,
+        rollover=rollover,
+        state=state_,
     )
     question = _Question(query, chosen, spreadsheet_safe)
     answer = await unless_gone(request, _asked(asker(request), services, question))
@@ -155,19 +184,24 @@ def _series(things: list[str], properties: list[str] | None) -> tuple[tuple[str,
     return tuple((thing, name) for thing in things for name in names)
 
 
-def _aggregates(
-    given: list[str] | None, points: int | None, every_ns: int | None
-) -> tuple[tuple[str, ...], int | None]:
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return find_zone(name)
+    except BadInputError as error:
+        raise BadInputError(f"zone: {error.detail}") from None
+
+
+def _aggregates(given: list[str] | None, points: int | None, every: Every | None) -> tuple[tuple[str, ...], int | None]:
     """What to compute per bucket, or how many points a plot has. `every` alone means averages."""
     names = [name.strip() for one in given or [] for name in one.split(",") if name.strip()]
-    if LTTB in names or (points is not None and not names and every_ns is None):
+    if LTTB in names or (points is not None and not names and every is None):
         others = [name for name in names if name != LTTB]
-        if others or every_ns is not None:
+        if others or every is not None:
             raise BadInputError("aggregate: lttb chooses readings; it goes with points, not with every or others")
         return (), points or 1_000
     if points is not None:
         raise BadInputError("points: goes with aggregate=lttb or alone")
-    if every_ns is not None and not names:
+    if every is not None and not names:
         names = ["avg"]
     return tuple(dict.fromkeys(names)), None
 

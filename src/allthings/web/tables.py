@@ -53,7 +53,7 @@ def _all_multiples(ns: pa.Array, size: int) -> bool:
 def one_table(answer: Sequence[Series], names: Sequence[str]) -> pa.Table:
     """All series of a typed answer in one table: thing, property, time, then the columns of the values named."""
     fields = [pa.field("thing", _NAME), pa.field("property", _NAME), pa.field("time", _TIME)]
-    fields += [field for name in dict.fromkeys(names) for field in _fields(name)]
+    fields += [field for name in dict.fromkeys(names) for field in _fields(name, answer)]
     schema = pa.schema(fields)
     tables = []
     for series in answer:
@@ -68,10 +68,11 @@ def one_table(answer: Sequence[Series], names: Sequence[str]) -> pa.Table:
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
-def _fields(name: str) -> list[pa.Field]:
+def _fields(name: str, answer: Sequence[Series]) -> list[pa.Field]:
     if name in _VALUES.values():
         return list(map(pa.field, typed_names(name), (pa.float64(), pa.string(), _KIND)))
-    return [pa.field(name, pa.int64() if name == "count" else pa.float64())]
+    # Aggregates have the same type in all series.
+    return [answer[0].table.schema.field(name).remove_metadata() if answer else pa.field(name, pa.float64())]
 
 
 def _repeated(name: str, rows: int) -> pa.Array:
