@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from allthings.web.app import HANDLERS
+from allthings.web.parameters import declared_by
 
 
 @pytest.fixture
@@ -89,3 +90,20 @@ async def test_parameters_are_described(document: dict[str, Any]) -> None:
         parameters
     )
     assert parameters["from"]["description"]
+
+
+async def test_routes_take_the_parameters_that_they_say(document: dict[str, Any]) -> None:
+    """What is refused as unknown (parameters.py) is what the description does not have."""
+    described = {
+        where: {one["name"] for one in operation.get("parameters", []) if one["in"] == "query"}
+        for where, operation in operations(document).items()
+    }
+    declared = {
+        (method, path.replace(":str}", "}")): declared_by(handler)
+        for handler in HANDLERS
+        if handler.resolve_include_in_schema()
+        for method in handler.http_methods
+        for path in handler.paths
+    }
+    assert described == declared
+    assert "aggregate" in declared["GET", "/api/history"]

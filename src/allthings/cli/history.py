@@ -21,7 +21,6 @@ from allthings.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from allthings.cli.client import Client
     from allthings.cli.pages import Answer
 
 #: What a terminal gets unless it asks for more.
@@ -44,13 +43,35 @@ def history(
     ] = None,
     start: From = "24h",
     end: To = "now",
-    every: Annotated[str, typer.Option(help="Width of a bucket: 10s, 5m, 1h, 1d.", show_default=False)] = "",
+    every: Annotated[
+        str, typer.Option(help="Width of a bucket: 10s, 5m, 1h, 1d, 1w, 1mo, 1y.", show_default=False)
+    ] = "",
+    zone: Annotated[
+        str,
+        typer.Option(
+            metavar="ZONE",
+            help="Whose days and hours --every means, and times without an offset: Europe/Berlin; local: this "
+            "machine's. Default: UTC.",
+            show_default=False,
+        ),
+    ] = "",
     aggregate: Annotated[
         list[str] | None,
         typer.Option(
-            help="avg, min, max, sum, count, first, last; may be repeated. Needs --every.", show_default=False
+            help="avg, min, max, sum, count, first, last, stddev, p1 to p99, twa, increase, duration; may be repeated.",
+            show_default=False,
         ),
     ] = None,
+    hold: Annotated[
+        str, typer.Option(help="twa, duration: how long a value holds at most, such as 15m.", show_default=False)
+    ] = "",
+    rollover: Annotated[
+        float | None,
+        typer.Option(help="increase: the number at which a counter begins again at 0.", show_default=False),
+    ] = None,
+    state: Annotated[
+        str, typer.Option(help="duration: only of this state, as a number of seconds.", show_default=False)
+    ] = "",
     points: Annotated[
         int | None, typer.Option(help="Thin out to about this many points that look the same (LTTB).", min=3)
     ] = None,
@@ -77,13 +98,19 @@ def history(
     from allthings.cli.files import open_sink
     from allthings.cli.output import remark
     from allthings.cli.pages import arrow_pages, collect, save
+    from allthings.cli.zones import local_zone
 
+    zone = local_zone() if zone == "local" else zone
     params: dict[str, Any] = {
         "thing": [thing],
         "property": properties or None,
         "from": moment(start),
         "to": moment(end),
         "every": every or None,
+        "zone": zone or None,
+        "hold": hold or None,
+        "rollover": rollover,
+        "state": state or None,
         "aggregate": ",".join(aggregate) if aggregate else None,
         "points": points,
     }
@@ -95,8 +122,8 @@ def history(
         if chosen is Format.TABLE:
             found = collect(client, params, limit)
             if not any(series["points"] for series in found["series"]):
-                remark(_why_empty(client, thing, properties or []))
-            _show(found)
+                remark("no readings in this time")
+            _show(found, zone)
         elif chosen is Format.JSON:
             _write_json(collect(client, params, limit), output)
         else:
@@ -117,19 +144,9 @@ def _write_json(found: Answer, output: Path | None) -> None:
         sink.write(encode_json(found))
 
 
-def _why_empty(client: Client, thing: str, properties: list[str]) -> str:
-    """No readings: because of the time, or is something misspelt? Raises ProblemError when there is no such thing."""
-    from allthings.cli.client import thing_path
-
-    known = client.get(thing_path(thing)).get("properties", {})
-    missing = [name for name in properties if name not in known]
-    if missing:
-        return f"{thing} has no {', '.join(missing)}; it has {', '.join(known) or 'no properties yet'}"
-    return "no readings in this time"
-
-
-def _show(found: Answer) -> None:
+def _show(found: Answer, zone: str) -> None:
     from allthings.cli.output import remark, write_line, write_table
+    from allthings.cli.zones import in_zone
     from allthings.things.units import unit_symbol
 
     for series in found["series"]:
@@ -138,7 +155,8 @@ def _show(found: Answer) -> None:
         unit = unit_symbol(series["unit"] or "")
         write_line(f"{series['thing']} {series['property']}{' in ' if unit else ''}{unit}")
         columns = series["columns"]
-        write_table(columns, series["points"], right=columns[1:])
+        points = [[in_zone(time, zone), *rest] for time, *rest in series["points"]] if zone else series["points"]
+        write_table(columns, points, right=columns[1:])
         write_line("")
     if found["next"]:
         remark("there is more: --limit 0 shows all")

@@ -39,7 +39,8 @@ def watch(
 ) -> None:
     """Watch values as they arrive.
 
-    Ctrl-C ends it. With --json one line of JSON for each value.
+    Ctrl-C ends it. A thing that is not there yet is waited for, and that is said. With --json one line of JSON for
+    each value.
 
     Example: allthings watch room-1 room-2 --property co2
     """
@@ -47,11 +48,12 @@ def watch(
 
     with Client(url, token) as client:
         try:
+            newest = _newest(client, things or [], properties or [])
             values = _values(client, things or [], properties or [], count)
             if as_json:
                 _lines(values)
             else:
-                _table(client, values, things or [], properties or [])
+                _table(newest, values)
         except KeyboardInterrupt:
             raise typer.Exit(0) from None
 
@@ -99,24 +101,38 @@ def _lines(values: Iterator[Value]) -> None:
         write_json(value, indent=-1)
 
 
-def _table(client: Client, values: Iterator[Value], things: list[str], properties: list[str]) -> None:
-    """A table that shows the newest value of each series, begun with what is known already."""
-    import sys
-
+def _newest(client: Client, things: list[str], properties: list[str]) -> dict[tuple[str, str], Value]:
+    """What is known already. Things that are not there, or silent, may come yet; but it is said."""
     import msgspec
-    from rich.live import Live
 
     from allthings.cli.client import decoded
-    from allthings.cli.output import remark, write_line
+    from allthings.cli.errors import ProblemError
+    from allthings.cli.output import remark
 
     params = {"thing": things or None, "property": properties or None}
-    known = decoded(
-        client.request("GET", "/api/current", params=params), dict[Literal["values"], list[dict[str, msgspec.Raw]]]
-    )
+    try:
+        response = client.request("GET", "/api/current", params=params)
+    except ProblemError as error:
+        if error.http_status != 404:
+            raise
+        remark(f"{error.detail}; waiting for the first value")
+        return {}
+    known = decoded(response, dict[Literal["values"], list[dict[str, msgspec.Raw]]])
     newest = {_series(value): value for value in known["values"]}
     silent = [thing for thing in things if thing not in {name for name, _ in newest}]
     if silent:
         remark(f"no value of {', '.join(silent)} yet; waiting for the first")
+    return newest
+
+
+def _table(newest: dict[tuple[str, str], Value], values: Iterator[Value]) -> None:
+    """A table that shows the newest value of each series, begun with what is known already."""
+    import sys
+
+    from rich.live import Live
+
+    from allthings.cli.output import write_line
+
     with Live(get_renderable=lambda: _render(newest), refresh_per_second=8, vertical_overflow="crop"):
         for value in values:
             newest[_series(value)] = value

@@ -89,6 +89,10 @@ class History:
             return Plotting(handles, asking).answer(query)
         return (Aggregating(handles, asking) if query.aggregates else asking).answer(query)
 
+    def series(self, things: Sequence[str]) -> list[tuple[str, str]]:
+        """All series of these things that have a history."""
+        return self._asking(self._engine.quick).keys(tuple((thing, None) for thing in things))
+
     def _asking(self, handles: Handles) -> Asking:
         return Asking(handles, lambda: self._floors, self._unrolled)
 

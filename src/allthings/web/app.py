@@ -6,7 +6,8 @@ A request passes, in this order:
 2. `Paths`: encoded slashes in ids, HEAD;
 3. Litestar's router and error handlers: unknown paths and methods end here, as problem details;
 4. `Authentication`: host name and origin, then who asks, and whether they may change things;
-5. the handler, which leaves what blocks to one of the pools.
+5. `only_declared`: query parameters that the handler does not know are refused;
+6. the handler, which leaves what blocks to one of the pools.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from allthings.web import (
 from allthings.web.auth import Authentication, Identities
 from allthings.web.catalogue import Catalogue
 from allthings.web.headers import SecurityHeaders
+from allthings.web.parameters import only_declared
 from allthings.web.paths import Paths
 from allthings.web.services import Services
 
@@ -82,6 +84,7 @@ def create_app(services: Services) -> ASGIApp:
         HANDLERS,
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         exception_handlers=problems.HANDLERS,
+        guards=[only_declared],
         middleware=[Authentication(identities, services.settings.open)],
         request_max_body_size=settings.BODY_BYTES_MAX,
         openapi_config=None,

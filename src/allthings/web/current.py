@@ -9,7 +9,7 @@ from typing import Final
 from litestar import Response, get
 from litestar.response import Stream
 
-from allthings.web.names import PropertyParameters, ThingParameters, property_names, thing_names
+from allthings.web.names import PropertyParameters, ThingParameters, check_current, property_names, thing_names
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Services
 from allthings.web.values import EXAMPLE, values_json
@@ -29,8 +29,12 @@ _INNER: Final = slice(len('{"values":['), -len("]}"))
 async def current(
     services: Given, thing: ThingParameters = None, property_: PropertyParameters = None
 ) -> Response[bytes] | Stream:
-    """Of the things and properties named, or of all. `quality` is good, stale, or clock (the device's is wrong)."""
+    """Of the things and properties named, or of all. `quality` is good, stale, or clock (the device's is wrong).
+
+    404: no such thing, or none of the things has such a property.
+    """
     things, properties = await thing_names(services, thing), property_names(property_)
+    await check_current(services, things, properties)
     if things is None:
         things = services.twin.thing_names()
     if len(things) <= _PIECE:

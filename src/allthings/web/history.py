@@ -28,7 +28,7 @@ from allthings.web.answers import Patient, cut, sent
 from allthings.web.askers import asker, unless_gone
 from allthings.web.formats import MEDIA_TYPES, choose_format
 from allthings.web.moments import parse_duration, parse_every, parse_moment
-from allthings.web.names import PropertyParameters, ThingParameters, property_names, thing_names
+from allthings.web.names import PropertyParameters, ThingParameters, check_known, property_names, thing_names
 from allthings.web.openapi import describe
 from allthings.web.services import Given, Services
 
@@ -136,7 +136,8 @@ async def history(
 ) -> Response[bytes] | Stream:
     """Readings of one or several series; with `every` or `aggregate` their aggregates; with `points` a plot's shape.
 
-    Without a property: all properties of the thing. A request names at least one thing.
+    Without a property: all properties of the thing. A request names at least one thing. 404: no such thing, or none of
+    the things has such a property; one that is known and has no readings then has an empty answer.
     """
     chosen = choose_format(form, request.headers.get("accept", ""))
     if spreadsheet_safe and chosen != "csv":
@@ -220,13 +221,17 @@ async def _asked(who: str, services: Services, question: _Question) -> _Answer:
 
 def _answer(services: Services, question: _Question, quick: bool, cancellation: Cancellation) -> _Answer:
     """Asks and encodes in one thread: whole when it is small, else in steps that the caller takes."""
-    answer = services.history.history(question.query, quick=quick, cancellation=cancellation)
+    query = question.query
+    answer = services.history.history(query, quick=quick, cancellation=cancellation)
+    things = list(dict.fromkeys(thing for thing, _ in query.series))
+    properties = list(dict.fromkeys(name for _, name in query.series if name is not None))
+    check_known(services, things, properties, ((one.thing, one.property) for one in answer if one.table.num_rows))
     following = answer[0].next if answer else None
     small = sum(series.table.num_rows for series in answer) <= _WHOLE_ROWS_MAX
     if question.form == "json":
         pieces = json_points.json_answer(answer, _units(services, answer))
     else:
-        table = tables.one_table(answer, question.query.aggregates or ("value",))
+        table = tables.one_table(answer, query.aggregates or ("value",))
         if question.form == "parquet":
             return _whole(tables.parquet_file(table), following)
         if question.form == "csv":

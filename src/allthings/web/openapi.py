@@ -58,6 +58,7 @@ def describe(
     public: bool = False,
     viewers: bool = False,
     admins: bool = False,
+    any_query: bool = False,
     request: dict[str, Any] | None = None,
     answers: dict[int, tuple[str, dict[str, Any]]] | None = None,
     example: Any = None,
@@ -68,11 +69,13 @@ def describe(
     `request` and each answer's second half map media types to an example: text, None for bytes, else JSON. `example`
     is one of the answer, `request_example` of the body, that the types describe. `public` opens the route to all,
     `viewers` a method that could change something to those who may only look; `admins` closes it to all others.
+    `any_query` lets any query parameters pass, see parameters.py.
     """
     return {
         "public": public,
         "viewers": viewers,
         "admins": admins,
+        "any_query": any_query,
         "description": Description(request or {}, answers or {}, example, request_example),
     }
 

@@ -38,10 +38,11 @@ and start the platform again.
 @get(
     ["/", "/{path:path}"],
     include_in_schema=False,
-    opt=describe(public=True),
+    opt=describe(public=True, any_query=True),
 )
 async def page(request: Request[Any, Any, Any], services: Given, path: FromPath[str] = "") -> Response[bytes]:
-    """A file of the console, or its first page. Everyone may load it; what it shows comes from the APIs."""
+    """A file of the console, or its first page. Everyone may load it; what it shows comes from the APIs. What stands
+    behind a `?` is the console's own."""
     wanted = reference(path).lstrip("/")
     folder = services.settings.static_dir
     if folder is None or not (folder / "index.html").is_file():

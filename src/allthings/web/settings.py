@@ -38,6 +38,8 @@ UPLOADS_MAX: Final = 4
 UPLOAD_REJECTED_LISTED_MAX: Final = 100
 #: Things or properties that one request may name.
 NAMES_MAX: Final = 10_000
+#: Names that an error lists.
+NAMES_SHOWN: Final = 10
 #: A SQL text.
 SQL_CHARS_MAX: Final = 64 * 1024
 
