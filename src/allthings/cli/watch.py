@@ -115,7 +115,7 @@ def _newest(client: Client, things: list[str], properties: list[str]) -> dict[tu
     except ProblemError as error:
         if error.http_status != 404:
             raise
-        remark(f"{error.detail}; waiting for the first value")
+        remark(f"{error.detail} (waiting for its first value)")
         return {}
     known = decoded(response, dict[Literal["values"], list[dict[str, msgspec.Raw]]])
     newest = {_series(value): value for value in known["values"]}
