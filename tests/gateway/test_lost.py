@@ -17,6 +17,7 @@ from allthings.log import losses
 from allthings.log.losses import Loss
 from allthings.log.stream import Log
 from allthings.log.table import key_of
+from allthings.mqtt.packets import Will
 from tests.gateway.station import Clock, Publish, Station, subscribe
 from tests.gateway.test_keeper import again, publish, queued
 
@@ -63,6 +64,54 @@ async def test_a_session_whose_row_is_gone_is_named_once(station: Station, caplo
     assert len(found(station)) == 1
 
 
+async def test_a_session_of_which_an_older_row_is_left_is_as_it_was(
+    station: Station, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A table that was cut has rows again that later ones had replaced."""
+    await queued(station, b"1")
+    await station.keeper.keep()
+    older = (await station.keeper._sessions._bucket.get(key_of("a"))).value
+    await publish(station, b"2", b"3")
+    await station.keeper.keep()
+    await station.crash()
+    await station.keeper._sessions.put(key_of("a"), older)
+    await station.start()
+    assert "has lost a row of client 'a'" in caplog.text
+    assert [each.payload for each in await again(station) if isinstance(each, Publish)] == [b"1", b"2", b"3"]
+    assert found(station) == []
+
+
+async def test_a_retained_message_of_which_an_older_one_is_left_comes_from_the_log(station: Station) -> None:
+    topic = f"lost/{next(_numbers)}"
+    await retain(station, topic, b"old")
+    await station.keeper.keep()
+    older = (await station.keeper._retained._bucket.get(row_of(topic))).value
+    await retain(station, topic, b"new")
+    await station.keeper.keep()
+    await station.crash()
+    await station.keeper._retained.put(row_of(topic), older)
+    await station.start()
+    message = station.broker.retained.get(topic)
+    assert message is not None
+    assert message.payload == b"new"
+    assert found(station) == []
+
+
+async def test_a_will_whose_row_is_gone_is_named(station: Station) -> None:
+    for client in ("a", "b"):
+        peer = await station.connect(client, expiry_s=1000, clean=False, will=Will(f"w/{client}", b"gone", 1))
+        assert peer.received
+    await station.keeper.keep()
+    peer = await station.connect("b", clean=False, expiry_s=1000)
+    await station.settle()
+    await station.crash()
+    rows = [key async for key, _ in station.keeper._wills.rows()]
+    for key in rows:
+        await station.keeper._wills.delete(key)
+    await station.start()
+    assert found(station) == [(losses.WILL, "a", 1)]
+
+
 async def test_sessions_that_ended_are_not_missed(station: Station) -> None:
     for client in ("a", "b", "c"):
         (await station.session(client, "t")).vanish()
@@ -89,7 +138,7 @@ async def test_rosters_that_are_gone_or_damaged_miss_nobody(station: Station) ->
     await queued(station, b"1")
     await station.keeper.keep()
     folder = station.data / roster.FOLDER
-    assert roster.read(folder, "sessions") == {"a": 1}
+    assert {name: noted.waiting for name, noted in roster.read(folder, "sessions").items()} == {"a": 1}
     for path in folder.iterdir():
         path.write_bytes(path.read_bytes()[:-2])
     await station.restart()
@@ -99,7 +148,7 @@ async def test_rosters_that_are_gone_or_damaged_miss_nobody(station: Station) ->
     (await station.session("b", "t")).vanish()
     await station.settle()
     await station.keeper.keep()
-    assert roster.read(folder, "sessions") == {"a": 1, "b": 0}
+    assert {name: noted.waiting for name, noted in roster.read(folder, "sessions").items()} == {"a": 1, "b": 0}
 
 
 async def test_messages_in_blocks_that_are_gone_are_counted_and_the_others_come(

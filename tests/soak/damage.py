@@ -30,6 +30,7 @@ CLIENTS: Final = ("away-1", "away-2")
 _WITHIN_S: Final = 30.0
 _STREAMS: Final = "log/jetstream/$G/streams"
 _TOTAL: Final = THINGS * READINGS
+_TITLED: Final[dict[str, Any]] = {"title": "Kept", "securityDefinitions": {"no": {"scheme": "nosec"}}, "security": "no"}
 #: Lines of any start.
 _ORDINARY: Final = re.compile(
     r"are there again;|^ready |making a new registry|migrating the registry|administrator created|took over"
@@ -122,7 +123,7 @@ def _running(client: paho.Client) -> Iterator[paho.Client]:
 
 
 def fill(data: Path) -> None:
-    """Readings, sessions for which messages wait, retained messages; kept, and stopped."""
+    """Readings, a thing that was described, sessions for which messages wait, retained messages; kept, and stopped."""
     with Platform(data) as platform:
         for name in CLIENTS:
             subscribed: list[bool] = []
@@ -141,20 +142,31 @@ def fill(data: Path) -> None:
                 client.publish("queue/x", b"%d" % number, 1).wait_for_publish(_WITHIN_S)
             for topic, payload in RETAINED.items():
                 client.publish(topic, payload, 1, retain=True).wait_for_publish(_WITHIN_S)
+        description = {**_TITLED, "@context": "https://www.w3.org/2022/wot/td/v1.1"}
+        _ask(platform, "/things", description, "application/td+json")
         assert wait_until(lambda: readings(platform) == _TOTAL, _WITHIN_S)
 
 
+def _ask(platform: Platform, path: str, body: object = None, kind: str = "application/json") -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{platform.http}{path}", data, {"content-type": kind})
+    with urllib.request.urlopen(request, timeout=_WITHIN_S) as answer:
+        return json.loads(answer.read() or b"null")
+
+
 def readings(platform: Platform) -> int:
-    request = urllib.request.Request(
-        f"{platform.http}/api/query",
-        json.dumps({"sql": "SELECT count() FROM readings"}).encode(),
-        {"content-type": "application/json"},
-    )
+    """How many there are; -1 when nothing can tell."""
     try:
-        with urllib.request.urlopen(request, timeout=_WITHIN_S) as answer:
-            return int(json.load(answer)["rows"][0][0])
+        return int(_ask(platform, "/api/query", {"sql": "SELECT count() FROM readings"})["rows"][0][0])
     except OSError:
         return -1
+
+
+def _things(platform: Platform) -> list[str]:
+    try:
+        return [thing["title"] for thing in _ask(platform, "/things")]
+    except OSError:
+        return []
 
 
 # What became of it
@@ -202,6 +214,8 @@ def _examined(platform: Platform, data: Path) -> Outcome:
     outcome = Outcome(True)
     if not wait_until(lambda: readings(platform) == _TOTAL, 10.0):
         outcome.lost.append(f"{_TOTAL - readings(platform)} readings")
+    if _TITLED["title"] not in _things(platform):
+        outcome.lost.append("things of the registry")
     for name in CLIENTS:
         there, got = _queued(platform.mqtt_port, name)
         if not there:

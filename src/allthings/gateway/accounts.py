@@ -14,12 +14,13 @@ import pyarrow as pa
 from allthings.gateway import roster
 from allthings.gateway.backlog import Backlog, Waiting
 from allthings.gateway.retained import RetainedMessage
-from allthings.gateway.roster import Roster
+from allthings.gateway.roster import Noted, Roster
 from allthings.log import block
-from allthings.log.losses import MESSAGES, RETAINED, SESSION
+from allthings.log.losses import MESSAGES, RETAINED, SESSION, WILL
 
 if TYPE_CHECKING:
     from allthings.gateway.broker import Broker
+    from allthings.gateway.kept import KeptSession
     from allthings.gateway.session import Session
     from allthings.log.entry import Entry
     from allthings.log.stream import Log
@@ -36,47 +37,66 @@ class Accounts:
     def __init__(self, broker: Broker, data: Path | None) -> None:
         self._broker = broker
         self._folder = data / roster.FOLDER if data is not None else None
-        shard = broker.shard
-        self.sessions = Roster(self._folder, f"sessions-{shard.index}of{shard.count}", _SESSION_PARTS)
+        name = f"{broker.shard.index}of{broker.shard.count}"
+        self.sessions = Roster(self._folder, f"sessions-{name}", _SESSION_PARTS)
+        self.wills = Roster(self._folder, f"wills-{name}", _SESSION_PARTS)
         #: All gateways have retained messages, the first one minds them.
-        self.retained = Roster(None if shard.index else self._folder, "retained", _RETAINED_PARTS)
-        self._sessions_before: dict[str, int] = {}
-        self._retained_before: dict[str, int] = {}
+        self.retained = Roster(None if broker.shard.index else self._folder, "retained", _RETAINED_PARTS)
+        self._before: dict[str, dict[str, Noted]] = {}
 
     # At the start
 
     async def read(self) -> None:
         """What was there the last time."""
-        self._sessions_before = await asyncio.to_thread(roster.read, self._folder, "sessions")
-        if not self._broker.shard.index:
-            self._retained_before = await asyncio.to_thread(roster.read, self._folder, "retained")
+        kinds = ("sessions", "wills") if self._broker.shard.index else ("sessions", "wills", "retained")
+        for kind in kinds:
+            self._before[kind] = await asyncio.to_thread(roster.read, self._folder, kind)
 
-    def loaded(self, client: str) -> None:
-        """The table has a row of this session."""
-        session = self._broker.sessions.by_client[client]
-        self.sessions.note(client, session.queued + len(session.outbox.flights))
+    def is_old(self, kept: KeptSession) -> bool:
+        """Whether the table had a later row of this session, so that more of the log has to be read for it."""
+        before = self._before["sessions"].get(kept.client)
+        if before is None or kept.sequence >= before.mark:
+            return False
+        _LOGGER.warning(
+            "the table of sessions has lost a row of client %r: what happened since block %d is taken from the log",
+            *(kept.client, kept.sequence),
+        )
+        return True
+
+    def loaded(self, kept: KeptSession) -> None:
+        """The table has this row of a session."""
+        self._note_session(self._broker.sessions.by_client[kept.client], kept.sequence)
+
+    def loaded_retained(self, topic: str, position: int) -> None:
+        """The table has this retained message."""
+        self.retained.note(topic, Noted(position))
 
     async def compare(self, log: Log) -> None:
         """Say what is not there any more, once the log was read up to its end. Raises LogUnavailableError."""
-        broker = self._broker
-        there, ended = broker.sessions.by_client, broker.sessions.gone
-        for client, waiting in self._sessions_before.items():
-            if client not in there and client not in ended and broker.shard.owns(client):
-                broker.lost.add(SESSION, client, waiting, "the log's table of sessions has no row of it any more")
+        sessions, add, owns = self._broker.sessions, self._broker.lost.add, self._broker.shard.owns
+        for client, noted in self._before["sessions"].items():
+            if client not in sessions.by_client and client not in sessions.gone and owns(client):
+                add(SESSION, client, noted.waiting, "the log's table of sessions has no row of it any more")
                 self.sessions.drop([client])
-        lost = {topic for topic in self._retained_before if not broker.retained.known(topic)}
+        for client in self._before["wills"]:
+            if client not in sessions.wills.stored and client not in sessions.wills.rows.dirty and owns(client):
+                add(WILL, client, 1, "the log's table of wills does not have it any more")
+                self.wills.drop([client])
+        before = self._before.get("retained", {})
+        retained = self._broker.retained
+        lost = {topic for topic, noted in before.items() if not retained.known(topic, noted.mark)}
         if lost:
-            count, lost = len(lost), await self._restored(log, lost)
+            count, lost = len(lost), await self._restored(log, lost, before)
             _LOGGER.warning(
                 "the table of retained messages has lost %d; %d of them were found in the log", count, count - len(lost)
             )
             self.retained.drop(lost)
         for topic in sorted(lost):
-            broker.lost.add(RETAINED, topic, 1, "neither its table nor the log has it any more")
-        self._sessions_before, self._retained_before = {}, {}
+            add(RETAINED, topic, 1, "neither its table nor the log has it any more")
+        self._before.clear()
         await self._look_for_messages(log)
 
-    async def _restored(self, log: Log, topics: set[str]) -> set[str]:
+    async def _restored(self, log: Log, topics: set[str], before: dict[str, Noted]) -> set[str]:
         """Look for lost retained messages in the blocks that the log has; those that are not there either."""
         status = await log.status()
         last = status.last if status.blocks else -1
@@ -91,7 +111,7 @@ class Accounts:
                         retained.keep(topic, message)
                 if entries[-1].sequence >= last:
                     break
-        return {topic for topic in topics if not retained.known(topic)}
+        return {topic for topic in topics if not retained.known(topic, before[topic].mark)}
 
     async def _look_for_messages(self, log: Log) -> None:
         """Drop what waits in blocks that are not there any more. What is damaged is found when its turn comes."""
@@ -114,27 +134,39 @@ class Accounts:
 
     # While it runs
 
-    async def leave(self, clients: Iterable[str], topics: Iterable[str]) -> None:
+    async def leave(self, clients: Iterable[str], wills: Iterable[str], topics: Iterable[str]) -> None:
         """Before the rows of these are dropped, or of topics that have no message any more."""
         self.sessions.drop(clients)
+        self.wills.drop([client for client in wills if client not in self._broker.sessions.wills.stored])
         self.retained.drop([topic for topic in topics if self._broker.retained.get(topic) is None])
-        await self.sessions.write()
-        await self.retained.write()
+        await self._write()
 
-    async def enter(self, sessions: Sequence[Session], topics: Iterable[str]) -> None:
-        """The rows of these are on disk."""
+    async def enter(
+        self, sessions: Sequence[Session], sequence: int, wills: Iterable[str], topics: Iterable[str]
+    ) -> None:
+        """The rows of these are on disk; those of sessions as they stood at this block."""
         for session in sessions:
             if session.client in self._broker.sessions.by_client:
-                self.sessions.note(session.client, session.queued + len(session.outbox.flights))
+                self._note_session(session, sequence)
+        for client in wills:
+            if client in self._broker.sessions.wills.stored:
+                self.wills.note(client, Noted(0))
         for topic in topics:
-            if self._broker.retained.get(topic) is not None:
-                self.retained.note(topic)
-        await self.sessions.write()
-        await self.retained.write()
+            if (message := self._broker.retained.get(topic)) is not None:
+                self.retained.note(topic, Noted(message.position))
+        await self._write()
+
+    def _note_session(self, session: Session, sequence: int) -> None:
+        self.sessions.note(session.client, Noted(sequence, session.queued + len(session.outbox.flights)))
+
+    async def _write(self) -> None:
+        for each in (self.sessions, self.wills, self.retained):
+            await each.write()
 
     def forget(self, shard: str) -> None:
         """There is no such gateway any more."""
-        roster.forget(self._folder, f"sessions-{shard}")
+        for kind in ("sessions", "wills"):
+            roster.forget(self._folder, f"{kind}-{shard}")
 
 
 def _retained_in(entry: Entry, topics: set[str]) -> Iterable[tuple[str, RetainedMessage]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ from allthings.gateway import settings
 from allthings.gateway.accounts import Accounts
 from allthings.gateway.kept import (
     KeptRetained,
+    KeptSession,
     KeptWill,
     decode_retained,
     decode_session,
@@ -27,6 +29,7 @@ from allthings.gateway.kept import (
 )
 from allthings.gateway.replay import Replay
 from allthings.gateway.retained import RetainedMessage
+from allthings.gateway.roster import Noted
 from allthings.gateway.wills import LastWill
 from allthings.log import block
 from allthings.log.errors import LogUnavailableError
@@ -83,9 +86,12 @@ class Keeper:
         await self._accounts.read()
         await self._load_retained()
         self._replayed = await self._begin()
+        rows = [each async for each in self._session_rows()]
+        self._replayed = min([self._replayed, *(kept.sequence for kept, _ in rows if self._accounts.is_old(kept))])
         replay = Replay(self._broker, self._family, self._replayed, self._kept)
         await self._load_wills()
-        await self._load_sessions(replay)
+        self._load_sessions(replay, rows)
+        rows.clear()
         blocks = await self._replay_log(replay)
         self._broker.collector.sequence = self._broker.followed = self._replayed
         await self._accounts.compare(self._log)
@@ -125,23 +131,26 @@ class Keeper:
                     retained.rows.loaded(key, kept.topic)
                     message = RetainedMessage(kept.payload, kept.qos, kept.properties, kept.received_ns, kept.position)
                     retained.keep(kept.topic, message)
-                    self._accounts.retained.note(kept.topic)
+                    self._accounts.loaded_retained(kept.topic, kept.position)
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the retained messages is damaged and left out: %s", key, error)
         retained.rows.dirty.clear()
 
-    async def _load_sessions(self, replay: Replay) -> None:
-        wills = self._broker.sessions.wills
+    async def _session_rows(self) -> AsyncIterator[tuple[KeptSession, KeptWill | None]]:
         async for key, value in self._sessions.rows():
             try:
                 session, will = decode_session(value)
             except msgspec.DecodeError as error:
                 _LOGGER.error("row %s of the sessions is damaged and left out: %s", key, error)
                 continue
-            if not self._shard.owns(session.client):
-                continue
+            if self._shard.owns(session.client):
+                yield session, will
+
+    def _load_sessions(self, replay: Replay, sessions: Sequence[tuple[KeptSession, KeptWill | None]]) -> None:
+        wills = self._broker.sessions.wills
+        for session, will in sessions:
             replay.session(session)
-            self._accounts.loaded(session.client)
+            self._accounts.loaded(session)
             if will is not None:
                 # A row of a former layout. Once the will is in its own, it must not stand here any more.
                 self._broker.sessions.by_client[session.client].dirty = True
@@ -158,6 +167,7 @@ class Keeper:
                 for kept in decode_wills(value):
                     if gateway == self._prefix:
                         wills.rows.loaded(rest, kept.client)
+                        self._accounts.wills.note(kept.client, Noted(0))
                     if self._shard.owns(kept.client):
                         wills.keep(kept.client, LastWill(kept.will, kept.delay_s, kept.due_ns, kept.credential))
             except msgspec.DecodeError as error:
@@ -276,7 +286,7 @@ class Keeper:
             session.dirty = False
             rows.append((self._sessions, key_of(session.client), encode_session(session, broker.source, *stood)))
         try:
-            await self._accounts.leave(gone, topics)
+            await self._accounts.leave(gone, wills, topics)
             async with asyncio.TaskGroup() as tasks:
                 for table, key, value in rows:
                     tasks.create_task(put(table, key, value))
@@ -289,7 +299,7 @@ class Keeper:
                 session.dirty = True
             raise errors.exceptions[0] from None
         self._replayed = sequence
-        await self._accounts.enter(dirty, topics)
+        await self._accounts.enter(dirty, own, wills, topics)
         if self._stale and not self._shard.index:
             await self._forget_stale()
 

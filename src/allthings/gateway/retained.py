@@ -38,9 +38,10 @@ class Retained:
     def get(self, topic: str) -> RetainedMessage | None:
         return self._tree.get(topic)
 
-    def known(self, topic: str) -> bool:
-        """Whether a topic has a message, or had it removed lately."""
-        return topic in self._removed or self._tree.get(topic) is not None
+    def known(self, topic: str, position: int) -> bool:
+        """Whether a topic has the message of this position or a later one, or had it removed lately."""
+        message = self._tree.get(topic)
+        return topic in self._removed or (message is not None and message.position >= position)
 
     def keep(self, topic: str, message: RetainedMessage) -> None:
         """Replace a topic's message; an empty payload removes it [MQTT-3.3.1-6]."""

@@ -1,7 +1,8 @@
 """Whose sessions and which retained messages are kept in the log's tables, noted beside the log.
 
 Should a table lose rows, nothing in it tells whose they were. A name comes into the roster once its row is on disk, and
-leaves it before the row does: whoever stands in it and is nowhere else was lost.
+leaves it before the row does: whoever stands in it and is nowhere else was lost. With each name stands how far along
+the log its row was, for a table that lost its end has older rows again.
 """
 
 from __future__ import annotations
@@ -11,16 +12,25 @@ import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 FOLDER: Final = "roster"
-_DECODER: Final = msgspec.json.Decoder(dict[str, int])
+
+
+class Noted(NamedTuple):
+    """`mark` grows along the log; `waiting` messages waited."""
+
+    mark: int
+    waiting: int = 0
+
+
+_DECODER: Final = msgspec.json.Decoder(dict[str, Noted])
 
 
 class Roster:
-    """Names, each with a number, in several files of which only those are written anew that something changed in.
+    """Names in several files of which only those are written anew that something changed in.
 
     `folder` None: nowhere. `name`: how the files' names begin.
     """
@@ -28,13 +38,13 @@ class Roster:
     def __init__(self, folder: Path | None, name: str, parts: int) -> None:
         self._folder = folder
         self._name = name
-        self._names: list[dict[str, int]] = [{} for _ in range(parts)]
+        self._names: list[dict[str, Noted]] = [{} for _ in range(parts)]
         self._changed: set[int] = set()
 
-    def note(self, name: str, number: int = 0) -> None:
+    def note(self, name: str, noted: Noted) -> None:
         part = self._part(name)
-        if self._names[part].get(name) != number:
-            self._names[part][name] = number
+        if self._names[part].get(name) != noted:
+            self._names[part][name] = noted
             self._changed.add(part)
 
     def drop(self, names: Iterable[str]) -> None:
@@ -62,9 +72,9 @@ class Roster:
         return zlib.crc32(name.encode()) % len(self._names)
 
 
-def read(folder: Path | None, name: str) -> dict[str, int]:
+def read(folder: Path | None, name: str) -> dict[str, Noted]:
     """What all rosters say whose files begin with `name`. A file that cannot be read says nothing."""
-    found: dict[str, int] = {}
+    found: dict[str, Noted] = {}
     for path in sorted(folder.glob(f"{name}-*.json")) if folder is not None else ():
         try:
             found |= _DECODER.decode(path.read_bytes())

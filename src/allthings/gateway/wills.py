@@ -76,8 +76,8 @@ class Wills:
                 if (will := self.stored.get(client)) is not None:
                     self.keep(client, will._replace(due_ns=change.due_ns))
             case WillDone():
-                if self.stored.pop(client, None) is not None:
-                    self.rows.remove(client)
+                self.stored.pop(client, None)
+                self.rows.remove(client)
 
     def keep(self, client: str, will: LastWill) -> None:
         """That is how the log has it."""

@@ -19,7 +19,9 @@ _BYTES_MAX: Final = 1_000_000
 MESSAGES: Final = "messages that waited"
 SESSION: Final = "session"
 RETAINED: Final = "retained message"
+WILL: Final = "will"
 BLOCKS: Final = "blocks"
+REGISTRY: Final = "registry"
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +80,8 @@ def sentence(loss: Loss) -> str:
         SESSION: f"the session of client {loss.whose!r} is lost, with {loss.count} messages that waited for it",
         MESSAGES: f"{loss.count} messages that waited for client {loss.whose!r} are lost",
         RETAINED: f"the retained message of topic {loss.whose!r} is lost",
+        WILL: f"the will of client {loss.whose!r} is lost",
         BLOCKS: f"{blocks} lost",
+        REGISTRY: f"the registry {loss.whose} is lost",
     }
     return f"{texts.get(loss.what, f'{loss.what} {loss.whose}')}: {loss.why}"

@@ -24,8 +24,9 @@ def alembic_config() -> Config:
     return config
 
 
-def migrate(database: Database, sealing: Sealing) -> None:
+def migrate(database: Database, sealing: Sealing) -> bool:
     """Upgrade to the newest schema in one transaction: wholly or not at all. Safe in several processes at once.
+    Returns whether the database was empty.
 
     Raises RegistryNewerError, RegistryUnavailableError, SecretKeyError.
     """
@@ -35,7 +36,7 @@ def migrate(database: Database, sealing: Sealing) -> None:
         current = MigrationContext.configure(connection).get_current_revision()
         head = scripts.get_current_head()
         if current == head:
-            return
+            return False
         known = {script.revision for script in scripts.walk_revisions()}
         if current is not None and current not in known:
             raise RegistryNewerError(
@@ -48,3 +49,4 @@ def migrate(database: Database, sealing: Sealing) -> None:
             _log.info("migrating the registry from %s to %s", current, head)
         config.attributes.update(connection=connection, sealing=sealing)
         command.upgrade(config, "head")
+        return current is None

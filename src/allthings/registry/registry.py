@@ -47,13 +47,15 @@ class Registry:
         with self._database.read() as session:
             return versions(session)
 
-    def migrate(self) -> None:
-        """Bring the database to the newest schema. Raises RegistryNewerError, RegistryDamagedError."""
+    def migrate(self) -> bool:
+        """Bring the database to the newest schema; whether it was empty. Raises RegistryNewerError,
+        RegistryDamagedError."""
         self._database.verify()
-        if not self.migrated():
-            from allthings.registry.migrate import migrate  # see allthings.registry.revision
+        if self.migrated():
+            return False
+        from allthings.registry.migrate import migrate  # see allthings.registry.revision
 
-            migrate(self._database, self._sealing)
+        return migrate(self._database, self._sealing)
 
     def migrated(self) -> bool:
         """Whether the schema is this version's, so that everything else here works. Raises RegistryUnavailableError."""

@@ -97,7 +97,8 @@ class Platform:
     async def open(self) -> None:
         """Bring the databases up to date and load what is current. Raises AllthingsError."""
         await logmark.check(self._log, self._settings.data)
-        await asyncio.to_thread(self._registry.migrate)
+        if await asyncio.to_thread(self._registry.migrate) and not self._settings.database:
+            self._tell_new_registry()
         if not self._settings.open:
             password = await asyncio.to_thread(self._registry.users.ensure_admin)
             if password is not None:
@@ -145,6 +146,19 @@ class Platform:
         removed = removals.all()
         known = past(self._history, removed)
         self._twin.load(known.current, finished, heard=known.heard, events=known.events, removals=removed)
+
+    def _tell_new_registry(self) -> None:
+        """A registry that is empty although the history is not was lost."""
+        path = self._settings.data / datadir.REGISTRY_FILE
+        if not logmark.read(self._settings.data):
+            return
+        why = (
+            "it was gone or empty, and a new one is made without the things, users, tokens and rules of access of the "
+            "old one. Stop, and restore it from a backup"
+        )
+        loss = losses.found(now_ns(), losses.REGISTRY, str(path), 1, why)
+        _LOGGER.error("%s", losses.sentence(loss))
+        losses.write(self._settings.data, [loss])
 
     async def run(self) -> None:
         """Serve until `stop` is set."""

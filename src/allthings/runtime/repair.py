@@ -148,7 +148,9 @@ async def _look(settings: Settings, lock: int, known: int, history_trouble: str,
                 goes_on_behind=known,
                 missing=[_as_missing(gap) for gap in _with_lost_end(found, status.last, known)],
                 lost_sessions=[
-                    Waiting(client=client, messages=count) for client, count in sessions.items() if client not in there
+                    Waiting(client=client, messages=noted.waiting)
+                    for client, noted in sessions.items()
+                    if client not in there
                 ],
                 lost_messages=waiting,
                 lost_retained=sorted(topic for topic in retained if topic not in topics),
@@ -157,7 +159,7 @@ async def _look(settings: Settings, lock: int, known: int, history_trouble: str,
     except LogUnopenedError as error:
         # What the rosters say is all that is known.
         streams = error.streams or [settings_of_log.STREAM, _SESSIONS, _RETAINED]
-        counted = [Waiting(client=client, messages=count) for client, count in sessions.items()]
+        counted = [Waiting(client=client, messages=noted.waiting) for client, noted in sessions.items()]
         return Findings(
             log_first=0,
             log_last=0,
