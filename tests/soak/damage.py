@@ -89,6 +89,12 @@ FILES: Final = {
     "`state.json`": "state.json",
     "`lock`": "lock",
     "registry": "registry.db",
+    "history: data of a part": "history/store/*/*/*/data.bin",
+    "history: checksums of a part": "history/store/*/*/*/checksums.txt",
+    "history: a part": "history/store/*/*/*_*_*_*",
+    "history: definition of a table": "history/store/*/*/readings.sql",
+    "history: definition of its tables' database": "history/metadata/allthings.sql",
+    "history: all of it": "history",
 }
 
 
