@@ -26,11 +26,13 @@ _AT_ITS_LIMIT = "maximum"
 
 class Verdict(NamedTuple):
     """`answers`: the server does. `failing`: the streams that take nothing, each with why; `full`: all of these are at
-    their limit, which no new start of the server would change."""
+    their limit, which no new start of the server would change; `prompt`: the server answers at once otherwise, so that
+    it is not for want of time that they take nothing."""
 
     answers: bool
     failing: dict[str, str]
     full: bool = False
+    prompt: bool = True
 
     @property
     def detail(self) -> str:
@@ -55,13 +57,15 @@ class Probe:
         try:
             names = await self._streams(js)
         except (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError) as error:
-            return Verdict(await self._answers(within_s), {"": f"JetStream does not answer: {_why(error)}"})
+            answers, prompt = await self._answers(within_s)
+            return Verdict(answers, {"": f"JetStream does not answer: {_why(error)}"}, prompt=prompt)
         tried = await asyncio.gather(*(self._try(js, name) for name in names))
         failing = {name: why for name, why in zip(names, tried, strict=True) if why}
         if not failing:
             return Verdict(True, {})
         full = all(_AT_ITS_LIMIT in why for why in failing.values())
-        return Verdict(await self._answers(within_s), failing, full)
+        answers, prompt = await self._answers(within_s)
+        return Verdict(answers, failing, full, prompt)
 
     async def _streams(self, js: Any) -> list[str]:
         found: list[StreamInfo] = []
@@ -84,12 +88,15 @@ class Probe:
             return _why(error)
         return ""
 
-    async def _answers(self, within_s: float) -> bool:
+    async def _answers(self, within_s: float) -> tuple[bool, bool]:
+        """Whether the server answers, and whether at once."""
+        time = asyncio.get_running_loop().time
+        begun = time()
         try:
             await heeding(self._nc.flush(max(1, round(within_s))))
         except (nats.errors.Error, OSError, TimeoutError):
-            return False
-        return bool(self._nc.is_connected)
+            return False, False
+        return bool(self._nc.is_connected), time() - begun < settings.PROMPT_S
 
 
 class Suspicion:

@@ -34,6 +34,8 @@ APPEND_TIMEOUT_S: Final = 5.0
 SUSPICIOUS_S: Final = 1.0
 TELL_EVERY_S: Final = 0.5
 PROBE_WITHIN_S: Final = 2.0
+#: A server that has time answers a PING within this.
+PROMPT_S: Final = 0.25
 #: However many ask whether the log takes appends, it is not tried more often.
 PROBE_EVERY_S: Final = 0.5
 #: Streams that the server names in one answer.

@@ -25,6 +25,8 @@ _AGAIN_S: Final = 0.5
 _PAUSE_S_MIN: Final = 0.5
 _PAUSE_S_MAX: Final = 3.0
 _READY_WITHIN_S: Final = 60.0
+#: A server that is slow in everything is given the time of so many more tries.
+_UNSURE_MAX: Final = 3
 #: What goes on is said again after this long.
 _SAY_EVERY_S: Final = 60.0
 
@@ -68,6 +70,7 @@ class LogWatch:
     async def _clear_up(self, suspicion: Suspicion) -> None:
         """Find out whether the log takes appends, and do what there is to do until it does."""
         pause_s = 0.0
+        unsure = 0
         while True:
             if self._storage and (obstacle := await asyncio.to_thread(self._storage.obstacle)):
                 self._tell(f"the log's disk takes no writes ({obstacle}); nothing is acknowledged until it does")
@@ -87,7 +90,11 @@ class LogWatch:
                     "See to its disk, then start it again: after a failed write nats-server takes nothing until then"
                 )
                 await asyncio.sleep(_AGAIN_S)
+            elif not verdict.prompt and unsure < _UNSURE_MAX:
+                # The machine may have no time for anything.
+                unsure += 1
             else:
+                unsure = 0
                 await asyncio.sleep(pause_s)
                 pause_s = min(max(pause_s * 2, _PAUSE_S_MIN), _PAUSE_S_MAX)
                 self._tell(f"{verdict.detail} though its server answers; the server is started again")
