@@ -28,7 +28,8 @@ _TITLE_KEY_MAX: Final = 256
 class Thing:
     """A thing as it is configured. `td` has no forms of the platform; `version` grows with each change.
 
-    `change` is the number that its last change had among those of all things: no other state of any thing has it.
+    `change` is the number that its last change had among those of all things: no other state of it has the same, nor of
+    one that is made again under its name.
     """
 
     name: str
