@@ -17,6 +17,7 @@ from allthings.historian.engine import Engine, Handles
 from allthings.historian.engine_errors import as_ours
 from allthings.historian.errors import (
     HistorianUnavailableError,
+    HistoryDamagedError,
     QueryCancelledError,
     QueryLimitError,
     QueryRefusedError,
@@ -236,8 +237,9 @@ print("all ended")
         (
             40,
             "Code: 40. DB::Exception: Checksum doesn't match: corrupted data. (CHECKSUM_DOESNT_MATCH)",
-            HistorianUnavailableError,
-            "the engine of the history failed: Checksum doesn't match: corrupted data",
+            HistoryDamagedError,
+            "the answer lies in a part of the history that is damaged on disk; it is put aside and made anew from the "
+            "log, so try again in a while",
         ),
     ],
 )

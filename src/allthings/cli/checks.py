@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from allthings.cli.errors import ProblemError, UnreachableError
 from allthings.things.errors import AllthingsError
@@ -299,6 +299,7 @@ def _status(client: Client) -> Iterator[Finding]:
             )
         else:
             yield Finding(f"consumer {consumer['name']}", "ok", behind)
+    yield from _history(status["history"])
     rejects = status["totals"]["rejects"]
     if rejects:
         yield Finding(
@@ -309,3 +310,48 @@ def _status(client: Client) -> Iterator[Finding]:
         )
     else:
         yield Finding("rejects", "ok", "none")
+
+
+def _history(state: dict[str, Any]) -> Iterator[Finding]:
+    """Whether it can be had, what of it is being made anew, and what it has lost for good."""
+    if state["state"] == "away":
+        yield Finding(
+            "history", "fail", f"it cannot be had: {state['detail']}", "devices are served without it; mend the cause"
+        )
+    elif state["state"] == "healing":
+        yield Finding("history", "warn", f"made anew from the log: {state['detail']}", "wait until it is whole again")
+    else:
+        yield Finding("history", "ok", "whole, as far as its ledger tells")
+    for lost in state["lost"]:
+        yield _lost(lost)
+
+
+def _lost(lost: dict[str, Any]) -> Finding:
+    things = ", ".join(lost["things"]) + (f" and {lost['more']} more" if lost["more"] else "")
+    what = f"about {lost['rows']:,} {lost['kind']}" if lost["rows"] else lost["kind"]
+    span = " ".join(filter(None, (lost["start"] and f"from {lost['start']}", lost["end"] and f"to {lost['end']}")))
+    detail = f"{what}{f' of {things}' if things else ''} {span}".rstrip()
+    return Finding("history lost", "warn", detail, "the log reaches back less far: restore a backup, or take note")
+
+
+def deep(client: Client) -> Iterator[Finding]:
+    """Have the running platform read its whole history through, which mends what it finds."""
+    from allthings.cli.client import decoded
+
+    try:
+        checked = decoded(client.request("POST", "/api/history/check"))
+    except (ProblemError, UnreachableError) as error:
+        yield Finding("history, read through", "fail", error.detail, "start the platform; it takes an administrator")
+        return
+    found = [*checked["damaged"]]
+    if checked["missing"]:
+        found.append(f"{checked['missing']:,} readings were counted and not there")
+    if found:
+        yield Finding(
+            "history, read through",
+            "warn",
+            f"{'; '.join(found)}. It was put aside and made anew, as far as the log reaches",
+            "look at the disk: what was written there does not come back as it was",
+        )
+    else:
+        yield Finding("history, read through", "ok", "every part is as it was written, and all counts agree")

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from allthings.historian.errors import (
     HistorianUnavailableError,
+    HistoryDamagedError,
     QueryCancelledError,
     QueryLimitError,
     QueryRefusedError,
@@ -45,6 +46,10 @@ _ENGINE_CODES: Final = frozenset(
     {3, 4, 32, 33, 40, 49, 60, 74, 75, 76, 81, 107, 172, 173, 198, 202, 209, 210, 226, 228, 232, 233, 236, 242, 243}
     | {246, 252, 271, 279, 297, 439, 516, 999, 1000, 1001, 1002}
 )
+#: Files that are not what was written.
+DAMAGE_CODES: Final = frozenset({3, 32, 33, 40, 76, 107, 117, 226, 228, 246, 271, 432})
+#: Of these the ones that no SQL can cause.
+_SURE_DAMAGE: Final = frozenset({40, 226, 246, 271, 432})
 #: What the engine did when it failed, behind what it says of the cause.
 _INSIDE: Final = re.compile(
     r":?\s+(?:In scope|In query|While executing|while executing|Stack trace|\(version) .*"
@@ -68,6 +73,11 @@ def as_ours(error: Exception, *, strangers: bool = False) -> AllthingsError:
     code, text = getattr(error, "code", None), str(error)
     if isinstance(error, pa.ArrowException):
         return HistorianUnavailableError(f"an answer of the history's engine cannot be read: {_shown(text)}")
+    if code in (_SURE_DAMAGE if strangers else DAMAGE_CODES):
+        return HistoryDamagedError(
+            "the answer lies in a part of the history that is damaged on disk; it is put aside and made anew from the "
+            "log, so try again in a while"
+        )
     if code == _CANCELLED:
         return QueryCancelledError("the query was ended before it had its answer")
     if code in _LIMITS and "(total)" not in text:

@@ -1,6 +1,7 @@
 """Errors of the historian.
 
 HistorianUnavailableError  the engine does not answer, or refused for a reason of its own (503)
+HistoryDamagedError        files of the history are not what was written; they are being made anew (503)
 QueryRefusedError          SQL that is not allowed, or a query that makes no sense (400)
 QueryLimitError            more rows, memory or time than a query may use (413)
 QueryCancelledError        a query that was ended: whoever asked went away, or the platform stops (503)
@@ -15,6 +16,11 @@ from allthings.things.errors import BadInputError, LimitExceededError, Unavailab
 class HistorianUnavailableError(UnavailableError):
     type = "historian-unavailable"
     title = "The historian does not answer"
+
+
+class HistoryDamagedError(HistorianUnavailableError):
+    type = "history-damaged"
+    title = "A part of the history is damaged"
 
 
 class QueryRefusedError(BadInputError):

@@ -90,13 +90,15 @@ class Ingest:
         self._late = 0
         #: Readings inserted by the time that a rollup last looked, and that time.
         self._seen = (0, time.monotonic())
+        #: The block after which to begin; None: after the one whose position is kept.
+        self.begins: int | None = None
         self.sequence = 0
         self.rows = 0
         self.trouble = ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take until the source ends, as it does when `stop` is set; what was taken is inserted before this returns."""
-        self.sequence = await self._log.position(CONSUMER)
+        self.sequence = await self._log.position(CONSUMER) if self.begins is None else self.begins
         found = self._source.read(self.sequence)
         async with asyncio.TaskGroup() as tasks:
             upkeep = tasks.create_task(self._roll_up(), name="rollups")

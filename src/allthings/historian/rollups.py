@@ -89,6 +89,10 @@ class Rollups:
         """End a rollup under way after its step; the rest is done another time."""
         self._stopped.set()
 
+    def goes_on(self) -> bool:
+        """Whether nobody has called `stop`."""
+        return not self._stopped.is_set()
+
     def position(self, level: Level = MINUTES) -> int:
         """The position up to which every reading is reflected."""
         return int(self._handles.value(f"SELECT {level.rolled_up}"))

@@ -171,3 +171,31 @@ WORK_SETTINGS: Final = {
     "max_threads": str(max(1, (os.cpu_count() or 1) // 4)),
     "max_bytes_before_external_group_by": str(ROLLUP_MEMORY_BYTES // 2),
 }
+
+#: The ledger beside the history: how often it is written at most, as a multiple of the time that writing takes, and
+#: how long it waits in any case. What came since is read from the log once more after a start.
+LEDGER_EVERY_S: Final = 5.0
+LEDGER_PAUSE_FACTOR: Final = 50.0
+#: It knows so many things by name, and so many losses.
+LEDGER_THINGS_MAX: Final = 20_000
+LEDGER_LOSSES_MAX: Final = 100
+#: A loss names so many things, and counts the others.
+LOSS_THINGS_MAX: Final = 20
+
+#: A history that cannot be opened is tried again after so long, growing from the first to the second.
+OPEN_FIRST_S: Final = 1.0
+OPEN_MOST_S: Final = 30.0
+#: After an error that may come from damage all parts are read through, but not more often than this, unless the error
+#: says that it is damage.
+LOOK_EVERY_S: Final = 600.0
+
+#: The log is read again in steps of about so many readings; after each, healing rests for as long as it took, times
+#: this: devices and people go first.
+HEAL_ROWS: Final = 100_000
+HEAL_REST: Final = 1.0
+#: When the log gives nothing more for so long it is taken as read.
+HEAL_QUIET_S: Final = 10.0
+#: Minutes are made anew by the day, or by the hour on days with more readings than this.
+REMAKE_DAY_ROWS_MAX: Final = 2_000_000
+#: What was lost is made anew in so many stretches of time at most.
+REMAKE_STRETCHES_MAX: Final = 64

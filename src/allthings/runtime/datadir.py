@@ -14,6 +14,8 @@ from allthings.runtime.errors import StartError
 #: The file in it that has the key of the registry's secrets.
 KEY_FILE: Final = "secret.key"
 REGISTRY_FILE: Final = "registry.db"
+#: The folder in it where is kept what the history has, so that what is lost is noticed.
+LEDGER_FOLDER: Final = "history-ledger"
 #: The processes of an instance that was killed need a moment to die; they hold the lock until then.
 _LOCK_WAIT_S = 15.0
 

@@ -1,7 +1,8 @@
 """The platform's process: historian, twin and web in one, since an embedded history has one process; bridges beside.
 
-Start: registry, history, log; the twin from the history; then ingest, twin and web side by side. Stop: questions to the
-history are ended, then the web, then ingest finishes what it has read.
+Start: registry, history, log; the twin from the history; then ingest, twin and web side by side. A history that cannot
+be had stops none of the others; it is tried again. Stop: questions to the history are ended, then the web, then ingest
+finishes what it has read.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from allthings.gateway.statistics import GatewayReport
 from allthings.historian.history import History
 from allthings.historian.ingest import CONSUMER as HISTORIAN
 from allthings.historian.ingest import Ingest, check_log
+from allthings.historian.keeper import Keeper
 from allthings.historian.retention import Keep, Retention
 from allthings.log import block, losses
 from allthings.log.errors import LogUnavailableError
@@ -37,12 +39,13 @@ from allthings.log.stream import Log
 from allthings.readings.decoder import Decoder
 from allthings.readings.feed import Feed
 from allthings.readings.model import Model
+from allthings.registry import Removals
 from allthings.registry.registry import Registry
 from allthings.registry.sealing import Sealing
 from allthings.registry.trouble import Trouble
 from allthings.runtime import datadir, listening, logmark
 from allthings.runtime.child import exit_unusable, tell_ready
-from allthings.runtime.current import past
+from allthings.runtime.current import Past, past
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
 from allthings.runtime.up import ADDRESS_VARIABLE, read_state
@@ -51,6 +54,7 @@ from allthings.things.times import now_ns
 from allthings.twin import run as twin_run
 from allthings.twin.twin import Twin
 from allthings.web.app import create_app
+from allthings.web.checking import losses as losses_shown
 from allthings.web.services import PlatformStats, Role, Services
 from allthings.web.settings import WebSettings
 from allthings.web.websocket.relay import Relays
@@ -77,19 +81,24 @@ class Platform:
         self._stop = stop
         sealing = Sealing(settings.data / datadir.KEY_FILE, settings.secret_key)
         self._registry = Registry(settings.database_url, sealing)
-        self._history = History(settings.clickhouse_dsn)
+        self._history = History(settings.clickhouse_dsn, settings.data / datadir.LEDGER_FOLDER)
         self._model = Model()
         self._model_version = -1
         self._decoder = Decoder(lambda: self._model)
         self._twin = Twin(now_ns, self._history.deletions)
         self._feed = Feed(log, self._decoder, self._missed)
         self._ingest = Ingest(log, self._feed, self._decoder, self._history)
+        self._keeper = Keeper(
+            log, self._feed, self._history, self._ingest, opened=self._history_opened, mended=self._history_mended
+        )
         self._reserve = Reserve(settings.data, settings.disk_reserve_mb)
         self._bridges = Bridges(
             *(self._registry.bridges, log, now_ns, self._reserve), control_characters=settings.mqtt_control_characters
         )
         self._stats = PlatformStats(ready=False)
         self._readings_before = 0
+        #: Whether the log is being read, so that the twin has begun somewhere.
+        self._feeding = False
         self._marked = 0
         #: The last block that the history had something of when it was opened.
         self._known = 0
@@ -104,12 +113,18 @@ class Platform:
             if password is not None:
                 print(f"administrator created: user admin, password {password} (shown only now)", flush=True)  # noqa: T201
         await self._renew_model()
-        await asyncio.to_thread(self._history.open)
+        if not await self._keeper.try_open():
+            # Devices do not wait for it: what they send is known from here on, and the past when it is there.
+            removed = await asyncio.to_thread(self._registry.removals.all)
+            self._twin.begin(await self._log.position(HISTORIAN), removed)
+        self._tell_history()
+
+    async def _history_opened(self, sequence: int) -> None:
         self._known = await check_log(self._log, self._history)
         self._readings_before = await asyncio.to_thread(self._history.count_readings)
         last = max((await self._log.status()).last, self._known)
         await asyncio.to_thread(self._leave_out_deleted, block.position(last + 1, 0) - 1)
-        await asyncio.to_thread(self._load, await self._log.position(HISTORIAN))
+        await self._tell_twin(sequence)
 
     def _leave_out_deleted(self, newest: int) -> None:
         """Hold back what was removed or deleted, as far as the log has come: `newest` is its last position. A log that
@@ -132,8 +147,8 @@ class Platform:
             self._registry.deletions.done(noted.id)
             _LOGGER.info("a deletion that was cut off is made: %d readings more", found.readings)
 
-    def _load(self, finished: int) -> None:
-        """Let the twin begin with what the history has."""
+    def _past(self, finished: int) -> tuple[Past, Removals]:
+        """What the history knows of the past after a block, without what was removed."""
 
         def series() -> list[tuple[str, str]]:
             known = self._history.current()
@@ -144,8 +159,16 @@ class Platform:
         if settled:
             _LOGGER.info("%d things and properties that the history has were removed before", settled)
         removed = removals.all()
-        known = past(self._history, removed)
-        self._twin.load(known.current, finished, heard=known.heard, events=known.events, removals=removed)
+        return past(self._history, removed), removed
+
+    async def _tell_twin(self, finished: int) -> None:
+        known, removed = await asyncio.to_thread(self._past, finished)
+        if not self._feeding:
+            self._twin.begin(finished)
+        self._twin.remember(known.current, heard=known.heard, events=known.events, removals=removed)
+
+    async def _history_mended(self) -> None:
+        await self._tell_twin(self._ingest.sequence)
 
     def _tell_new_registry(self) -> None:
         """A registry that is empty although the history is not was lost."""
@@ -170,10 +193,11 @@ class Platform:
         services = self._services()
         server = _server(create_app(services), relays, certificate)
         listeners = listening.inherited()["http"]
+        self._feeding = True
         async with asyncio.TaskGroup() as tasks:
             consumers = [
                 tasks.create_task(self._feed.run(self._twin.sequence, self._stop), name="feed"),
-                tasks.create_task(self._ingest.run(self._stop), name="historian"),
+                tasks.create_task(self._keeper.run(self._stop), name="historian"),
                 tasks.create_task(
                     twin_run.run(
                         self._log,
@@ -257,6 +281,7 @@ class Platform:
             ),
             stats=self._stats,
             bridges=self._bridges,
+            keeper=self._keeper,
             reserve=self._reserve,
         )
 
@@ -276,6 +301,7 @@ class Platform:
         state = await asyncio.to_thread(read_state, self._settings.data)
         self._stats.roles = msgspec.convert(state.get("roles", []), list[Role], strict=False)
         rate, totals = self._twin.rates(), self._twin.totals()
+        self._tell_history()
         self._stats.rates = msgspec.convert(msgspec.structs.asdict(rate), type(self._stats.rates), strict=False)
         self._stats.totals.unclaimed = totals.unclaimed
         self._stats.totals.readings = self._readings_before + totals.readings
@@ -295,8 +321,14 @@ class Platform:
             self._marked = self._ingest.sequence
             await asyncio.to_thread(logmark.write, self._settings.data, self._marked)
 
+    def _tell_history(self) -> None:
+        keeper, stats = self._keeper, self._stats
+        stats.history.state = "away" if not keeper.open else "healing" if keeper.healing else "open"
+        stats.history.detail = keeper.away or keeper.healing
+        stats.history.lost = losses_shown(self._history)
+
     async def _trim_log(self) -> None:
-        finished = await self._log.position(HISTORIAN)
+        finished = self._keeper.safe(await self._log.position(HISTORIAN))
         dropped = await self._log.trim(
             finished,
             now_ns(),
@@ -310,6 +342,8 @@ class Platform:
             await asyncio.to_thread(self._registry.deletions.drop_before, first)
 
     async def _retain(self) -> None:
+        if not self._keeper.open or self._keeper.healing:
+            return
         await asyncio.to_thread(self._finish_deletions)
         keep = Keep(raw_days=round(self._settings.keep_raw_days), minutes_days=round(self._settings.keep_1m_days))
         await asyncio.to_thread(self._history.retain, now_ns(), Retention(keep))

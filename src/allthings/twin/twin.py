@@ -61,6 +61,25 @@ class Twin:
         later blocks do no harm. `heard`: of each thing when its last message was received, and its position; `events`:
         each event that was sent, and the position of the last of its name.
         """
+        self.remember(table, heard=heard, events=events, removals=removals)
+        self.begin(sequence)
+
+    def begin(self, sequence: int, removals: Iterable[Removal] | None = None) -> None:
+        """Take in what comes after a block of the log, but for what was removed (None: what `load` was told)."""
+        if removals is not None:
+            self._removals = Removals(removals)
+        self.sequence = sequence
+        self.hub.start(sequence)
+
+    def remember(
+        self,
+        table: pa.Table,
+        *,
+        heard: Iterable[tuple[str, int, int]] = (),
+        events: Iterable[tuple[str, str, int]] = (),
+        removals: Iterable[Removal] = (),
+    ) -> None:
+        """Know readings of the past, given as to `load`; what is newer stays."""
         self._removals = Removals(removals)
         for batch in self._batches(table):
             self._keep(batch, restored=True)
@@ -73,8 +92,6 @@ class Twin:
             if position > self._removals.of_event(thing, event):
                 self.discovery.events.note(thing, event, position)
         self.discovery.know_all()
-        self.sequence = sequence
-        self.hub.start(sequence)
 
     def apply(self, decoded: Decoded) -> None:
         """Take in the next block. One that was taken in before changes nothing."""

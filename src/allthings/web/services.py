@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from litestar.di import NamedDependency
@@ -13,6 +13,7 @@ from litestar.params import SkipValidation
 from allthings.connectors.bridges import Bridges
 from allthings.gateway.attempts import SharedAttempts
 from allthings.historian.history import History
+from allthings.historian.keeper import Keeper
 from allthings.log.reserve import Reserve
 from allthings.log.stream import Log
 from allthings.readings.decoder import Decoder
@@ -47,6 +48,26 @@ class Role(msgspec.Struct):
     restarts: int = 0
 
 
+class Lost(msgspec.Struct):
+    """What the history has lost for good: about so many rows of a kind (0: not known how many), of these things and
+    `more` others, of times from `start` up to `end`."""
+
+    kind: str
+    rows: int
+    start: str
+    end: str
+    things: list[str]
+    more: int
+
+
+class HistoryState(msgspec.Struct):
+    """`open`, `healing` (open, and something that it lost is made anew) or `away`; `detail` says what or why."""
+
+    state: Literal["open", "healing", "away"] = "open"
+    detail: str = ""
+    lost: list[Lost] = []
+
+
 @dataclass(slots=True)
 class PlatformStats:
     """What only the runtime knows. It fills this in place; the web application only reads it.
@@ -60,6 +81,7 @@ class PlatformStats:
     rates: Rates = field(default_factory=Rates)
     totals: Totals = field(default_factory=Totals)
     roles: list[Role] = field(default_factory=list)
+    history: HistoryState = field(default_factory=HistoryState)
     ready: bool = True
     #: Why gateways make devices wait, and what trouble they have with the log.
     holding: list[str] = field(default_factory=list)
@@ -69,7 +91,8 @@ class PlatformStats:
 @dataclass(slots=True)
 class Services:
     """The parts that handlers use. `clock` gives nanoseconds since the epoch, UTC; `bridges` None: none run here;
-    `attempts`: failed logins, here and at the gateways; `reserve`: what is kept free of the disk, if anything is.
+    `keeper` None: nobody keeps the history going here; `attempts`: failed logins, here and at the gateways; `reserve`:
+    what is kept free of the disk, if anything is.
     """
 
     registry: Registry
@@ -80,6 +103,7 @@ class Services:
     settings: WebSettings
     stats: PlatformStats = field(default_factory=PlatformStats)
     bridges: Bridges | None = None
+    keeper: Keeper | None = None
     clock: Callable[[], int] = now_ns
     pools: Pools = field(default_factory=Pools)
     attempts: SharedAttempts = field(default_factory=SharedAttempts)

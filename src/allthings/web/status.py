@@ -11,6 +11,7 @@ from litestar import Request, get
 
 import allthings
 from allthings.gateway.statistics import DISK
+from allthings.historian.errors import HistorianUnavailableError
 from allthings.log import reserve
 from allthings.log.errors import LogUnavailableError, NoRoomError
 from allthings.log.stream import LogStatus
@@ -19,7 +20,7 @@ from allthings.things.times import NS_PER_S, format_time
 from allthings.web import disk, settings
 from allthings.web.errors import NotReadyError
 from allthings.web.openapi import describe
-from allthings.web.services import Given, Rates, Role, Services, Totals
+from allthings.web.services import Given, HistoryState, Rates, Role, Services, Totals
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Status(msgspec.Struct):
     consumers: list[Consumer]
     roles: list[Role]
     log: LogState
+    history: HistoryState
     #: Why devices are made to wait, if they are.
     holding: list[str] = []
 
@@ -170,6 +172,7 @@ class StatusKeeper:
             ],
             roles=stats.roles,
             log=LogState(str(log.first), str(log.last), log.bytes, "" if shortage else await self._trouble()),
+            history=stats.history,
             holding=stats.holding,
         )
 
@@ -218,6 +221,7 @@ _EXAMPLE = {
     "consumers": [{"name": "historian", "position": "4711", "lag_blocks": 0, "lag_s": 0.0}],
     "roles": [{"name": "gateway", "state": "running", "restarts": 0}],
     "log": {"first": "1", "last": "4711", "bytes": 7000000, "trouble": ""},
+    "history": {"state": "open", "detail": "", "lost": []},
     "holding": [],
 }
 
@@ -280,7 +284,7 @@ async def ready(request: Request[Any, Any, Any], services: Given) -> dict[str, s
     for name, answer in zip(checks, answers, strict=True):
         if isinstance(answer, BaseException):
             failed.append(name)
-            if isinstance(answer, LogUnavailableError | NoRoomError):
+            if isinstance(answer, LogUnavailableError | NoRoomError | HistorianUnavailableError):
                 reasons[name] = answer.detail
     if failed:
         said = ", ".join(f"{name} ({reasons[name]})" if name in reasons else name for name in failed)
