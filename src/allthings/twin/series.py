@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from allthings.readings.clock import rank, wrong_clock
+from allthings.readings.clock import rank
 from allthings.twin.settings import SERIES_MAX, SERIES_PER_THING_MAX
 
 _FIRST_ROOM: Final = 1_024
@@ -84,6 +84,7 @@ class SeriesTable:
         self.kind: Any = grown("kind", np.uint8)
         self.position: Any = grown("position", np.uint64)
         self._textual: Any = grown("_textual", np.bool_)
+        self._wrong: Any = grown("_wrong", np.bool_)
 
     def batch(self, readings: pa.RecordBatch) -> Batch:
         """The arrays of readings with the schema DECODED; series that are new get their slots."""
@@ -140,20 +141,28 @@ class SeriesTable:
         self.slots_of[thing].append(slot)
         return slot
 
-    def take(self, batch: Batch, order: Ints, last: Ints) -> None:
-        """Keep the newest readings. `order` is what `in_order` gives; `last` are the rows of it that end a slot."""
+    def take(self, batch: Batch, order: Ints, last: Ints, wrong: Any) -> None:
+        """Keep the newest readings. `order` is what `in_order` gives; `last` are the rows of it that end a slot.
+        `wrong` says of each row of the batch whether its clock was wrong."""
         rows = order[last]
         slots = batch.slots[rows]
-        times, received = batch.times[rows], batch.received[rows]
-        newer = ~self.filled(slots) | _is_newer(
-            (~wrong_clock(times, received), rank(times, received), times, batch.positions[rows]),
-            (
-                ~wrong_clock(self.time[slots], self.received[slots]),
-                rank(self.time[slots], self.received[slots]),
-                self.time[slots],
-                self.position[slots],
-            ),
-        )
+        times, wrong = batch.times[rows], wrong[rows]
+        if wrong.any() or self._wrong[slots].any():
+            newer = ~self.filled(slots) | _is_newer(
+                (~wrong, rank(times, batch.received[rows]), times, batch.positions[rows]),
+                (
+                    ~self._wrong[slots],
+                    rank(self.time[slots], self.received[slots]),
+                    self.time[slots],
+                    self.position[slots],
+                ),
+            )
+        else:
+            # Mostly; a slot without a value has a time before all others.
+            newer = (times > self.time[slots]) | (
+                (times == self.time[slots]) & (batch.positions[rows] >= self.position[slots])
+            )
+        self._wrong[slots[newer]] = wrong[newer]
         rows, slots = rows[newer], slots[newer]
         self.time[slots] = batch.times[rows]
         self.received[slots] = batch.received[rows]
@@ -203,21 +212,20 @@ class SeriesTable:
         self.time[slots] = _NO_TIME
         self.received[slots] = 0
         self.position[slots] = 0
+        self._wrong[slots] = False
 
     def text(self, slot: int) -> str | None:
         """What is kept as text of a slot's value."""
         return self._texts.get(slot)
 
 
-def in_order(batch: Batch) -> Ints:
+def in_order(batch: Batch, wrong: Any) -> Ints:
     """What sorts a batch by slot, and each slot's readings so that the newest comes last: those with a wrong clock
     first, then by time, then by place in the log."""
-    wrong = wrong_clock(batch.times, batch.received)
     if not wrong.any():
         order: Ints = np.lexsort((batch.times, batch.slots))
         return order
-    ranks = rank(batch.times, batch.received)
-    by_rank: Ints = np.lexsort((batch.times, ranks, ~wrong, batch.slots))
+    by_rank: Ints = np.lexsort((batch.times, rank(batch.times, batch.received), ~wrong, batch.slots))
     return by_rank
 
 

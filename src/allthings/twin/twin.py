@@ -129,13 +129,19 @@ class Twin:
                 return None
             batch = batch.rows(rows)
         self._activity.make_room(len(self._series.things))
-        order = in_order(batch)
-        slots = batch.slots[order]
-        ends = np.flatnonzero(np.concatenate((slots[1:] != slots[:-1], [True])))
+        order, ends = self._take(batch)
         starts = np.concatenate(([0], ends[:-1] + 1))
-        self._series.take(batch, order, ends)
         self.discovery.note(batch, order, starts, restored=restored)
         return batch
+
+    def _take(self, batch: Batch) -> tuple[Ints, Ints]:
+        """Keep the newest readings of a batch; what sorts it by slot, and the places in it where a slot ends."""
+        wrong = wrong_clock(batch.times, batch.received)
+        order = in_order(batch, wrong)
+        slots = batch.slots[order]
+        ends = np.flatnonzero(np.concatenate((slots[1:] != slots[:-1], [True])))
+        self._series.take(batch, order, ends, wrong)
+        return order, ends
 
     def _batches(self, table: pa.Table) -> Iterator[Batch]:
         """The rows of a table with the columns of DECODED."""
@@ -189,9 +195,8 @@ class Twin:
         """Take in readings of the history that are current again; newer ones stay. `table` is as for `load`."""
         for batch in self._batches(table):
             kept = batch.rows(np.flatnonzero(batch.slots != NONE))
-            order = in_order(kept)
-            slots = kept.slots[order]
-            self._series.take(kept, order, np.flatnonzero(np.concatenate((slots[1:] != slots[:-1], [True]))))
+            if len(kept.slots):
+                self._take(kept)
 
     # What is asked
 
