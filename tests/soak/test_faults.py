@@ -20,7 +20,7 @@ def test_a_disk_that_fails_in_three_ways_stops_nothing_for_good(tmp_path: Path) 
     outcome = faults.run(rounds, seed(), tmp_path / "disk", devices=6)
     assert outcome.values > 500
     assert outcome.uploaded > 500
-    assert outcome.refused[507]
+    assert set(outcome.refused) <= {503, 507}
     assert not outcome.faults, f"seed {outcome.seed}"
 
 
