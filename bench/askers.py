@@ -44,6 +44,18 @@ STATUS_S_MAX = 0.5
 BESIDE_SQL_S_MAX = 0.5
 STOP_S_MAX = 10.0
 STOPPED_WITHIN_S = 60.0
+THIS, OTHER = "this one", "the other"
+COLUMNS = (
+    "build",
+    "light p50 s",
+    "light p95 s",
+    "status p95 s",
+    "status max s",
+    "light beside SQL max s",
+    "platform MB",
+    "stop s",
+    "heavy answers",
+)
 CROSS_JOINS = "SELECT count() FROM readings a CROSS JOIN readings b CROSS JOIN readings c"
 _TIME = pa.timestamp("ns", tz="UTC")
 
@@ -58,6 +70,18 @@ class Measured:
     answers: dict[str, int] = field(default_factory=dict)
     platform_mb: float = 0.0
     stop_s: float = 0.0
+
+    @property
+    def light_p95_s(self) -> float:
+        """Of the light question beside the heavy ones."""
+        return float(np.percentile(self.light_s, 95))
+
+    def row(self) -> list[object]:
+        """As COLUMNS, after the build's name."""
+        light_p50, status_p95 = float(np.percentile(self.light_s, 50)), float(np.percentile(self.status_s, 95))
+        answers = ", ".join(f"{count} x {status}" for status, count in self.answers.items()) or "none"
+        latencies = [light_p50, self.light_p95_s, status_p95, max(self.status_s), max(self.beside_sql_s)]
+        return [*latencies, self.platform_mb, self.stop_s, answers]
 
 
 class Askers:
@@ -210,50 +234,25 @@ def measure(arguments: argparse.Namespace) -> report.Report:
     """Both builds in turn, the other one first."""
     made = report.Report(
         f"{arguments.heavy} clients ask for seconds over {arguments.rows:,} readings",
-        [
-            "build",
-            "light p50 s",
-            "light p95 s",
-            "status p95 s",
-            "status max s",
-            "light beside SQL max s",
-            "platform MB",
-            "stop s",
-            "heavy answers",
-        ],
+        list(COLUMNS),
         notes=["Refusals (503, 429) of a light question are no answers: it goes on waiting."],
     )
-    sides = {"this one": None}
+    sides: dict[str, Path | None] = {THIS: None}
     if arguments.against:
-        sides = {"the other": arguments.against / ".venv" / "bin" / "allthings", **sides}
+        sides = {OTHER: arguments.against / ".venv" / "bin" / "allthings", **sides}
     found: dict[str, Measured] = {}
     for name, program in sides.items():
         report.say(name)
-        one = found[name] = _measured(program, arguments)
-        p50, p95 = (float(np.percentile(one.light_s, each)) for each in (50, 95))
-        answers = ", ".join(f"{count} x {status}" for status, count in one.answers.items()) or "none"
-        made.rows.append(
-            [
-                name,
-                p50,
-                p95,
-                float(np.percentile(one.status_s, 95)),
-                max(one.status_s),
-                max(one.beside_sql_s),
-                one.platform_mb,
-                one.stop_s,
-                answers,
-            ]
-        )
-    this = found["this one"]
+        found[name] = _measured(program, arguments)
+        made.rows.append([name, *found[name].row()])
+    this = found[THIS]
     made.below("/api/status at most, s", max(this.status_s), STATUS_S_MAX)
     made.below("a light question beside four cross joins at most, s", max(this.beside_sql_s), BESIDE_SQL_S_MAX)
     made.below("stop under load, s", this.stop_s, STOP_S_MAX)
-    made.figures["light_p95_s"] = float(np.percentile(this.light_s, 95))
-    if "the other" in found:
-        ratio = float(np.percentile(this.light_s, 95) / np.percentile(found["the other"].light_s, 95))
-        made.below("light p95, this build / the other", ratio, RATIO_MAX)
-        made.figures["ratio"] = ratio
+    made.figures["light_p95_s"] = this.light_p95_s
+    if OTHER in found:
+        made.figures["ratio"] = this.light_p95_s / found[OTHER].light_p95_s
+        made.below("light p95, this build / the other", made.figures["ratio"], RATIO_MAX)
     return made
 
 
