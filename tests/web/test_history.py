@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from allthings.historian import settings as historian_settings
+from allthings.historian.errors import QueryLimitError
 from allthings.things.times import format_time, parse_time
 from tests.web.conftest import Platform, problem
 
@@ -220,3 +222,20 @@ async def test_limits(http: httpx.AsyncClient) -> None:
     problem(await http.get(f"/api/history?{many}"), 413, "limit-exceeded")
     answer = await http.get("/api/history", params={"thing": "h-pump"}, headers={"Accept": "image/png"})
     problem(answer, 406, "not-acceptable")
+
+
+async def test_what_is_too_much_for_a_quick_question_is_asked_again_as_a_long_one(
+    http: httpx.AsyncClient, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await platform.caught_up(await platform.publish_many([(f"things/quick-{n}/properties/a", b"1") for n in range(9)]))
+    engine = platform.history._engine
+    session = {**historian_settings.QUICK_SETTINGS, "max_rows_to_read": "1"}
+    refusing = engine._handles(1, session, historian_settings.DATABASE)
+    monkeypatch.setattr(engine, "quick", refusing)
+    with pytest.raises(QueryLimitError):
+        refusing.rows("SELECT * FROM readings")
+    parameters = {"thing": "quick-3", "property": "a", "from": "-1h"}
+    answer = await http.get("/api/history", params=parameters)
+    assert answer.status_code == 200
+    assert [row[1] for row in answer.json()["series"][0]["points"]] == [1]
+    refusing.close()
