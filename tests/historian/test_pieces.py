@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from allthings.historian.history import History
 from allthings.historian.pieces import pieces
+from allthings.historian.query import HistoryQuery
 from allthings.historian.settings import NS_PER_DAY, NS_PER_HOUR
+from allthings.things.calendar import Every
+from tests.historian.blocks import T0, decoded, end_of
+from tests.historian.test_rollups import in_pieces
 
 DAYS = st.dictionaries(st.integers(-10, 400), st.integers(1, 5_000), max_size=40)
 SECOND = 1_000_000_000
@@ -63,3 +71,66 @@ def test_no_piece_has_more_rows_than_it_may(counts: dict[int, int], rows_max: in
 def test_where_pieces_end(days: list[tuple[int, int]], end_hours: list[int]) -> None:
     found = pieces((0, 30 * NS_PER_DAY), [(day * NS_PER_DAY, rows) for day, rows in days], 100, 1)
     assert [end / NS_PER_HOUR for _, end in found] == end_hours
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    """Three series of some weeks with gaps, one of them of texts and numbers, some of it not rolled up."""
+    history = History(f"chdb://{tmp_path_factory.mktemp('pieces')}/history")
+    history.open()
+    random = np.random.default_rng(7)
+    for block, days in ((1, range(20)), (2, (5, 40, 41))):
+        rows = [
+            (thing, "p", T0 + day * NS_PER_DAY + int(at), float(at % 97) if thing != "c" or at % 2 else "on")
+            for day in days
+            for thing in "abc"
+            for at in random.integers(0, NS_PER_DAY, random.integers(1, 60))
+        ]
+        history.insert([decoded(block, rows)])
+        if block == 1:
+            history.rollup(end_of(1))
+    yield history
+    history.close()
+
+
+BOUNDS = st.one_of(st.none(), st.integers(-5, 50).map(lambda day: T0 + day * NS_PER_DAY + 12_345))
+
+
+@pytest.mark.timeout(120)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    things=st.sampled_from(["a", "b", "abc", "c"]),
+    bounds=st.tuples(BOUNDS, BOUNDS),
+    every=st.sampled_from([None, Every(SECOND), Every(90 * SECOND), Every(7_200 * SECOND), Every(36 * 3_600 * SECOND)]),
+    limit=st.sampled_from([1, 7, 50, 5_000]),
+    descending=st.booleans(),
+    rows=st.sampled_from([1, 10, 100]),
+)
+def test_pieces_answer_as_one(
+    filled: History,
+    things: str,
+    bounds: tuple[int | None, int | None],
+    every: Every | None,
+    limit: int,
+    descending: bool,
+    rows: int,
+) -> None:
+    start, end = bounds
+    if start is not None and end is not None and start > end:
+        start, end = end, start
+    query = HistoryQuery(
+        tuple((thing, "p") for thing in things),
+        start,
+        end,
+        every,
+        ("count", "max", "last") if every else (),
+        limit=limit,
+        descending=descending,
+    )
+    at_once = filled.history(query, quick=True)
+    with pytest.MonkeyPatch.context() as patch:
+        in_pieces(patch, rows)
+        assert filled.history(query) == at_once
+        following = replace(query, after=at_once[0].next) if at_once[0].next else None
+        if following:
+            assert filled.history(following) == filled.history(following, quick=True)

@@ -121,6 +121,7 @@ ACTIONS = st.lists(
     everies=st.tuples(st.sampled_from(ALL), st.sampled_from(ALL)),
     stretches=st.sampled_from([1, 16]),
     known=st.booleans(),
+    rows=st.sampled_from([5, 1_000, 1_000]),
 )
 @example(
     # Late readings in several minutes that have some already.
@@ -132,6 +133,7 @@ ACTIONS = st.lists(
     everies=(MINUTE, DAY),
     stretches=16,
     known=False,
+    rows=1,
 )
 def test_rollups_equal_readings(
     history: History,
@@ -140,16 +142,25 @@ def test_rollups_equal_readings(
     everies: tuple[int | None, ...],
     stretches: int,
     known: bool,
+    rows: int,
 ) -> None:
     """After any mix of inserts, replays and rollups, each form of a question has the model's answer.
 
-    Whether dirty buckets are told as many stretches of time or as one, and are known or looked for.
+    Whether dirty buckets are told as many stretches of time or as one, and are known or looked for, and whether the
+    answer is made in pieces.
     """
     with pytest.MonkeyPatch.context() as patch:
+        in_pieces(patch, rows)
         patch.setattr("allthings.historian.settings.DIRTY_STRETCHES_MAX", stretches)
         if not known:
             patch.setattr("allthings.historian.unrolled.Unrolled.dirty", lambda *_: None)
         _act_and_check(history, actions, bounds, everies)
+
+
+def in_pieces(patch: pytest.MonkeyPatch, rows: int) -> None:
+    """Let answers be made in pieces of so many rows."""
+    for name, value in (("PIECE_ROWS_MAX", rows), ("PIECE_ROWS_MIN", rows), ("SORTED_HERE_ROWS_MAX", 0)):
+        patch.setattr(f"allthings.historian.settings.{name}", value)
 
 
 def emptied(history: History) -> None:

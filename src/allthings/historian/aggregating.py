@@ -22,7 +22,7 @@ from allthings.historian.buckets import Slots
 from allthings.historian.engine import Handles
 from allthings.historian.errors import QueryLimitError
 from allthings.historian.held import Held
-from allthings.historian.paging import Key, in_order, one, paged, split
+from allthings.historian.paging import Key, gathered, in_order, one, paged, split
 from allthings.historian.query import HistoryQuery, Series
 from allthings.things.calendar import Grid
 from allthings.things.times import TIME_NS_MIN
@@ -64,7 +64,7 @@ class Aggregating:
             start, end = self._extent(query, keys)
         fixed = grid.fixed(start, end)
         if fixed is not None and not held:
-            parts = iter([_Part(start, end, Slots.equal(*fixed))])
+            parts = self._equal(query, keys, _Part(start, end, Slots.equal(*fixed)))
         elif start is None or end is None or start >= end:
             parts = iter([])
         else:
@@ -87,16 +87,14 @@ class Aggregating:
         return first, end
 
     def _gathered(self, query: HistoryQuery, keys: list[Key], parts: Iterator[_Part]) -> Tables:
-        """The rows of all parts, at least until a series has more than the limit."""
-        found: dict[Key, list[pa.Table]] = {}
-        rows: dict[Key, int] = {}
-        for part in parts:
-            for key, table in self._part(query, keys, part).items():
-                found.setdefault(key, []).append(table)
-                rows[key] = rows.get(key, 0) + table.num_rows
-            if max(rows.values(), default=0) > query.limit or sum(rows.values()) > settings.ROWS_PER_QUERY_MAX:
-                break
-        return {key: pa.concat_tables(tables) for key, tables in found.items()}
+        return gathered(query, (self._part(query, keys, part) for part in parts))
+
+    def _equal(self, query: HistoryQuery, keys: list[Key], whole: _Part) -> Iterator[_Part]:
+        """A span of equal buckets: at once, or, where these may be many, in pieces."""
+        if whole.slots is None or not self._asking.in_pieces or _is_small(query, keys, whole):
+            return iter([whole])
+        pieces = self._asking.pieces(query, keys, (whole.start_ns, whole.end_ns), whole.slots)
+        return (whole._replace(start_ns=start, end_ns=end) for start, end in pieces)
 
     def _part(self, query: HistoryQuery, keys: list[Key], part: _Part) -> Tables:
         rolled = self._rolled(query, keys, part)

@@ -4,28 +4,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from allthings.historian import buckets, settings
-from allthings.historian.buckets import Dirty, Span
+from allthings.historian.buckets import Dirty, Slots, Span
 from allthings.historian.engine import Handles
 from allthings.historian.errors import QueryLimitError
-from allthings.historian.paging import Key, paged, split
+from allthings.historian.paging import Key, gathered, paged, split
+from allthings.historian.pieces import pieces
 from allthings.historian.query import HistoryQuery, Series
-from allthings.historian.stretches import joined
+from allthings.historian.stretches import Stretch, joined
 from allthings.historian.unrolled import Unrolled
+
+#: From when, and until when; None is unbounded.
+Bounds: TypeAlias = tuple[int | None, int | None]
 
 
 class Asking:
     """Answers queries. `floors` says whether any reading has expired yet.
 
-    `unrolled` is given where all that is inserted passes through this process.
+    `unrolled` is given where all that is inserted passes through this process. `in_pieces`: what may be much is asked
+    for piece by piece, until there is as much as is answered; it needs little memory then, and one statement more.
     """
 
-    def __init__(self, handles: Handles, floors: Callable[[], bool], unrolled: Unrolled | None) -> None:
+    def __init__(
+        self, handles: Handles, floors: Callable[[], bool], unrolled: Unrolled | None, *, in_pieces: bool = True
+    ) -> None:
+        self.in_pieces = in_pieces
         self._handles = handles
         self._floors = floors
         self._unrolled = unrolled
@@ -33,7 +41,10 @@ class Asking:
     def answer(self, query: HistoryQuery) -> list[Series]:
         """The readings of each series, in the order asked; see HistoryQuery."""
         keys = self.keys(query.series)
-        return paged(query, keys, dict(split(self._readings(query, keys)))) if keys else []
+        if not keys:
+            return []
+        spans = self.pieces(query, keys, query.span()) if self.in_pieces else iter([query.span()])
+        return paged(query, keys, gathered(query, (dict(split(self._readings(query, keys, span))) for span in spans)))
 
     def keys(self, asked: tuple[tuple[str, str | None], ...]) -> list[Key]:
         """The series that are asked for, each once, in order."""
@@ -131,8 +142,29 @@ class Asking:
             condition, parameters = "(thing, property) IN {keys:Array(Tuple(String, String))}", {"keys": keys}
         return Span(condition, start_ns, end_ns, self._floors(), dirty), parameters
 
-    def _readings(self, query: HistoryQuery, keys: list[Key]) -> pa.Table:
-        span, parameters = self.span(keys, *query.span())
+    def pieces(
+        self, query: HistoryQuery, keys: list[Key], bounds: Bounds, slots: Slots | None = None
+    ) -> Iterator[Stretch]:
+        """A span in pieces, in the order of the answer: each of about so many readings as may be at once, or of so many
+        slots, and of whole ones."""
+        span, parameters = self.span(keys, *bounds, self.dirty(keys, *bounds))
+        day = buckets.bucket("bucket", settings.NS_PER_DAY)
+        days = self._handles.rows(
+            f"SELECT {day} AS day, sum(n) FROM ({span.partials(buckets.DAYS, settings.NS_PER_DAY)}) "
+            "GROUP BY day ORDER BY day",
+            parameters,
+        )
+        if slots is not None:
+            most = len(keys) * (settings.NS_PER_DAY // slots.width_ns + 1)
+            days = [(day, min(readings, most)) for day, readings in days]
+        rows = min(settings.PIECE_ROWS_MAX, max(settings.PIECE_ROWS_MIN, query.limit * len(keys)))
+        start, end = (edge if given is None else given for edge, given in zip(buckets.ALWAYS, bounds, strict=True))
+        grain_ns, origin_ns = (slots.width_ns, slots.origin_ns) if slots else (1, 0)
+        found = pieces((start, end), days, rows, grain_ns, origin_ns)
+        return reversed(found) if query.descending else iter(found)
+
+    def _readings(self, query: HistoryQuery, keys: list[Key], bounds: Bounds) -> pa.Table:
+        span, parameters = self.span(keys, *bounds)
         return self._handles.arrow(
             "SELECT thing, property, time, number, text, kind FROM readings FINAL "
             f"WHERE {span.within()} {order(query, keys)}",

@@ -134,7 +134,7 @@ class History:
         """
         query.check()
         handles = (self._engine.quick if quick else self._engine.query).under(cancellation)
-        asking = self._asking(handles)
+        asking = self._asking(handles, in_pieces=not quick)
         if query.points is not None:
             return Plotting(handles, asking).answer(query)
         return (Aggregating(handles, asking) if query.aggregates else asking).answer(query)
@@ -143,8 +143,8 @@ class History:
         """All series of these things that have a history."""
         return self._asking(self._engine.quick).keys(tuple((thing, None) for thing in things))
 
-    def _asking(self, handles: Handles) -> Asking:
-        return Asking(handles, lambda: self._floors, self._unrolled)
+    def _asking(self, handles: Handles, *, in_pieces: bool = True) -> Asking:
+        return Asking(handles, lambda: self._floors, self._unrolled, in_pieces=in_pieces)
 
     def sql(self, text: str, limits: SqlLimits | None = None, *, cancellation: Cancellation | None = None) -> SqlResult:
         """Run one SELECT of a stranger over the views. Raises QueryRefusedError, QueryLimitError,

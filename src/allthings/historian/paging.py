@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,19 @@ def split(table: pa.Table) -> Iterator[tuple[Key, pa.Table]]:
     for start, end in zip(starts, [*starts[1:], table.num_rows], strict=True):
         key = table.column("thing")[start].as_py(), table.column("property")[start].as_py()
         yield key, rest.slice(start, end - start)
+
+
+def gathered(query: HistoryQuery, parts: Iterable[Mapping[Key, pa.Table]]) -> dict[Key, pa.Table]:
+    """The rows of all parts of a span, in the order of the answer; at least until a series has more than the limit."""
+    found: dict[Key, list[pa.Table]] = {}
+    rows: dict[Key, int] = {}
+    for part in parts:
+        for key, table in part.items():
+            found.setdefault(key, []).append(table)
+            rows[key] = rows.get(key, 0) + table.num_rows
+        if max(rows.values(), default=0) > query.limit or sum(rows.values()) > settings.ROWS_PER_QUERY_MAX:
+            break
+    return {key: pa.concat_tables(tables) for key, tables in found.items()}
 
 
 def paged(query: HistoryQuery, keys: list[Key], tables: Mapping[Key, pa.Table]) -> list[Series]:

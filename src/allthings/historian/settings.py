@@ -100,6 +100,9 @@ DIRTY_BY_HOUR_NS_MAX: Final = 40 * NS_PER_DAY
 
 #: Series that a statement of ours names at most.
 KEYS_AT_ONCE: Final = 1_000
+#: Rows of a piece of what may be much. A bucket takes about 1 kB of the engine's memory while it is made.
+PIECE_ROWS_MAX: Final = 200_000
+PIECE_ROWS_MIN: Final = 50_000
 SERIES_PER_QUERY_MAX: Final = 2_000
 ROWS_PER_SERIES_DEFAULT: Final = 10_000
 ROWS_PER_SERIES_MAX: Final = 1_000_000
