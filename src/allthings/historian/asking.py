@@ -26,8 +26,9 @@ Bounds: TypeAlias = tuple[int | None, int | None]
 class Asking:
     """Answers queries. `floors` says whether any reading has expired yet.
 
-    `unrolled` is given where all that is inserted passes through this process. `in_pieces`: what may be much is asked
-    for piece by piece, until there is as much as is answered; it needs little memory then, and one statement more.
+    `unrolled` is given where all that is inserted passes through this process. `in_pieces`: aggregates
+    that may be many are asked for piece by piece, until there is as much as is answered. That needs little memory, and
+    one statement more.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Asking:
         keys = self.keys(query.series)
         if not keys:
             return []
-        spans = self.pieces(query, keys, query.span()) if self.in_pieces else iter([query.span()])
+        spans = self.pieces(query, keys, query.span()) if _may_be_many(query, keys) else iter([query.span()])
         return paged(query, keys, gathered(query, (dict(split(self._readings(query, keys, span))) for span in spans)))
 
     def keys(self, asked: tuple[tuple[str, str | None], ...]) -> list[Key]:
@@ -147,11 +148,14 @@ class Asking:
     ) -> Iterator[Stretch]:
         """A span in pieces, in the order of the answer: each of about so many readings as may be at once, or of so many
         slots, and of whole ones."""
-        span, parameters = self.span(keys, *bounds, self.dirty(keys, *bounds))
-        day = buckets.bucket("bucket", settings.NS_PER_DAY)
+        span, parameters = self.span(keys, *bounds)
+        # About as many: what came twice or was corrected since the days were rolled up counts twice.
+        newer = f"{span.within()} AND position > {buckets.DAYS.rolled_up}"
         days = self._handles.rows(
-            f"SELECT {day} AS day, sum(n) FROM ({span.partials(buckets.DAYS, settings.NS_PER_DAY)}) "
-            "GROUP BY day ORDER BY day",
+            "SELECT day, toInt64(sum(n)) FROM ("
+            f"SELECT bucket AS day, n FROM {buckets.DAYS.table} FINAL WHERE {span.series} UNION ALL "
+            f"SELECT {buckets.bucket('time', settings.NS_PER_DAY)} AS day, count() AS n FROM readings WHERE {newer} "
+            "GROUP BY day) GROUP BY day ORDER BY day",
             parameters,
         )
         if slots is not None:
@@ -170,6 +174,16 @@ class Asking:
             f"WHERE {span.within()} {order(query, keys)}",
             parameters,
         )
+
+
+def _may_be_many(query: HistoryQuery, keys: list[Key]) -> bool:
+    """Whether a span may have many more readings than are answered, or these are many: the engine would take memory for
+    all of them."""
+    start, end = query.span()
+    end = query.now_ns if end is None else end
+    if start is None or end is None or end - start > settings.QUICK_READINGS_NS_MAX:
+        return True
+    return query.limit * len(keys) > settings.QUICK_ROWS_MAX
 
 
 def _slot_ns(start_ns: int | None, end_ns: int | None) -> int:
