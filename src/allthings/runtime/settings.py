@@ -59,7 +59,7 @@ SETTINGS: Final = (
     Setting("log_keep_gb", float, 20.0, "How much the log keeps; at a quarter more appends wait.", 0.1, 1e6),
     Setting("keep_raw_days", float, 90.0, "How long readings are kept; properties can say otherwise.", 0.04, 1e5),
     Setting("keep_1m_days", float, 730.0, "How long rollups by the minute are kept; hours and days for ever.", 1, 1e5),
-    Setting("disk_reserve_mb", int, 512, "Free disk below which devices wait and starting is refused.", 16, 10**7),
+    Setting("disk_reserve_mb", int, 512, "Free MB, and 4 files for each, below which nothing is taken.", 16, 10**7),
 )  # fmt: skip
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
