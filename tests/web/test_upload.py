@@ -10,6 +10,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
+from allthings.log import block
 from allthings.web import settings, upload
 from tests.web.conftest import Platform, problem, until
 
@@ -115,3 +116,14 @@ async def test_a_place_is_free_again_after_a_failure() -> None:
     for _ in range(2 * settings.UPLOADS_MAX):
         with pytest.raises(ValueError, match="broken"), uploads.place():
             raise ValueError("broken")
+
+
+async def test_an_upload_of_which_nothing_is_taken_names_a_place_to_go_on_from(
+    http: httpx.AsyncClient, platform: Platform
+) -> None:
+    await platform.caught_up(await platform.publish("things/u-place/properties/a", b"1"))
+    known = block.position(platform.twin.sequence + 1, 0) - 1
+    for body in ([{"thing": "u-place", "property": "a", "time": "never", "value": 1}], []):
+        answer = (await http.post("/api/readings", json=body)).json()
+        assert answer["accepted"] == 0
+        assert int(answer["position"]) >= known > 0

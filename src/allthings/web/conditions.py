@@ -56,7 +56,8 @@ class Conditions(NamedTuple):
         Raises VersionConflictError and PreconditionFailedError (412).
         """
         if self.if_match is not None and tag is None:
-            raise PreconditionFailedError(f"there is no {what}, and If-Match asks for one with {self.if_match.text}")
+            wanted = "that there is one" if self.if_match.any else f"for one with {self.if_match.text}"
+            raise PreconditionFailedError(f"there is no {what}, and If-Match: {self.if_match.text} asks {wanted}")
         if self.if_match is not None and not self.if_match.match(tag or "", strongly=True):
             raise VersionConflictError(
                 f"the {what} is another one now: If-Match asks for {self.if_match.text}, it has {tag}; read it again",
