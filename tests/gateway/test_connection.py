@@ -36,7 +36,7 @@ async def test_connack_of_both_versions(gateway: Gateway) -> None:
 async def test_an_unknown_version_is_refused_in_a_form_it_can_read(gateway: Gateway) -> None:
     async with gateway() as port:
         async with wire(port) as client:
-            await client.send("10 0f 00 06 4d 51 49 73 64 70 03 02 00 3c 00 01 61")
+            await client.send("10 0f 00 06 4d 51 49 73 64 70 04 02 00 3c 00 01 61")
             assert await client.rest() == "20 02 00 01"
         async with wire(port) as client:
             await client.send("10 0e 00 04 4d 51 54 54 06 02 00 3c 00 00 01 61")
