@@ -138,8 +138,8 @@ def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, spreadsh
         quoted = _QUOTED.search(text) is not None or (not text and _is_text(value))
         return '"' + text.replace('"', '""') + '"' if quoted else text
 
-    for row in chain([columns], rows):
-        write_bytes((",".join(map(written, row)) + "\n").encode())
+    lines = (",".join(map(written, row)) + "\n" for row in chain([columns], rows))
+    write_bytes("".join(lines).encode())
 
 
 def _is_text(value: Any) -> bool:
