@@ -152,7 +152,7 @@ def _numbers(values: list[Any]) -> tuple[Any, Any]:
     try:
         found = np.fromiter(chosen, np.float64, len(chosen))
     except OverflowError:
-        found = np.fromiter(map(_to_float, chosen), np.float64, len(chosen))
+        found = np.fromiter(map(number_of, chosen), np.float64, len(chosen))
     if several:
         return codes, found
     number = np.full(count, np.nan)
@@ -160,7 +160,13 @@ def _numbers(values: list[Any]) -> tuple[Any, Any]:
     return codes, number
 
 
-def _to_float(value: float) -> float:
+def code_of(value: Any) -> int:
+    """The code of a value as JSON decodes it."""
+    return _CODES.get(type(value), NESTED)
+
+
+def number_of(value: float) -> float:
+    """The nearest float of a number: infinity for an integer that none reaches."""
     try:
         return float(value)
     except OverflowError:

@@ -13,7 +13,9 @@ from allthings.things.times import NS_PER_S, TIME_NS_MIN, parse_time
 
 _DAY_NS: Final = 86_400 * NS_PER_S
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-#: `2026-11-22T08:30:00.123456Z`: up to this length the fraction has no digits that datetime would drop.
+#: `2026-11-22T08:30:00.123456Z`: from a date of ten characters on, up to this length, the fraction has no digits that
+#: datetime would drop.
+_DATE_CHARS: Final = 10
 _SHORT_TEXT: Final = 27
 
 
@@ -35,7 +37,7 @@ def device_time(value: Any, received_ns: int) -> int:
 
 def _quick(text: str) -> int:
     """parse_time for the usual form, with far fewer steps; every other text is left to it."""
-    if len(text) <= _SHORT_TEXT and text.endswith("Z"):
+    if len(text) <= _SHORT_TEXT and text[_DATE_CHARS : _DATE_CHARS + 1] == "T" and text.endswith("Z"):
         try:
             delta = datetime.fromisoformat(text) - _EPOCH
         except ValueError:

@@ -1,9 +1,11 @@
-"""Bulk uploads: NDJSON, JSON, CSV and Arrow into readings.
+"""Bulk uploads: NDJSON, JSON, CSV, Arrow and Parquet into readings.
 
 Long form in all formats: `thing`, `property`, `time`, `value`. In JSON and NDJSON one object may also bring several
 values of a thing: `{"thing": …, "time": …, "values": {property: value, …}}`, or as devices send them,
-`{"thing": …, "@time": …, property: value, …}`. Arrow may have `number` and `text` in place of `value`; CSV and Arrow
-`kind` besides, as our own exports have it.
+`{"thing": …, "@time": …, property: value, …}`. Arrow and Parquet may have `number` and `text` in place of `value`; CSV
+and they `kind` besides, as our own exports have it. Names may have capitals, and the time any usual name (`timestamp`,
+`ts`, `@time`, …; see `files.words.TIMES`). A row without a time of which some other member or column is not known is
+refused: it may be the time.
 
 A reading without a time gets the receive time, each row a nanosecond later than the one before. What cannot be used
 is refused row by row, with the row's number (from 1: the data row in CSV and Arrow, the line in NDJSON, the element
@@ -20,7 +22,7 @@ import pyarrow as pa
 from allthings.log import block
 from allthings.readings.model import Model
 from allthings.readings.settings import UPLOAD_BLOCK_BYTES_MAX, UPLOAD_BYTES_MAX
-from allthings.readings.upload_columns import parse_arrow, parse_csv
+from allthings.readings.upload_columns import parse_arrow, parse_csv, parse_parquet
 from allthings.readings.upload_result import RowError, Upload
 from allthings.readings.upload_rows import parse_json, parse_ndjson
 from allthings.things.errors import BadInputError, LimitExceededError
@@ -35,6 +37,7 @@ _PARSERS: Final = {
     "text/csv": parse_csv,
     "application/vnd.apache.arrow.stream": parse_arrow,
     "application/vnd.apache.arrow.file": parse_arrow,
+    "application/vnd.apache.parquet": parse_parquet,
 }
 MEDIA_TYPES: Final = tuple(_PARSERS)
 

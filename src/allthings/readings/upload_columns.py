@@ -1,4 +1,4 @@
-"""Uploads in CSV and Arrow: whole columns at once.
+"""Uploads in CSV, Arrow and Parquet: whole columns at once.
 
 The rules for names, times and values are those of messages; only values that do not obviously fit are looked at one
 by one.
@@ -6,6 +6,7 @@ by one.
 
 from __future__ import annotations
 
+import csv
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -14,27 +15,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.parquet
 
-from allthings.log import block
 from allthings.readings.arrow_bounds import stream_of, uncompressed_bytes
-from allthings.readings.cells import classify
-from allthings.readings.columns import BOOL, FITS, FLOAT, INT, NESTED, NULL, STR, TIME
+from allthings.readings.files.names import time_among
+from allthings.readings.judging import Rows, Types, judged
 from allthings.readings.model import Model
 from allthings.readings.settings import UPLOAD_RAW_BYTES_MAX
 from allthings.readings.topics import bad_name, bad_thing
 from allthings.readings.upload_result import Errors, Upload
-from allthings.readings.upload_rows import check_rows
+from allthings.readings.upload_rows import KNOWN, check_rows, no_time
 from allthings.readings.upload_times import times_of
 from allthings.readings.upload_values import Kinds, Mask, Values, from_column, from_pair, from_texts, kinds_of
-from allthings.readings.values import python_value
 from allthings.things.errors import BadInputError, LimitExceededError
 from allthings.things.names import valid_property_name, valid_thing_name
-from allthings.things.types import Kind, PropertyType
-from allthings.things.values import check_value
 
-_COLUMNS: Final = ("thing", "property", "time", "value", "kind")
-#: By Kind; whole numbers count as integers.
-_CODES: Final = np.array([FLOAT, BOOL, STR, NESTED])
 #: Row errors of a CSV file that has lines of another length are numbered from the header on.
 _HEADER_LINES: Final = 1
 _DAMAGE: Final = (pa.ArrowException, ValueError, OSError, StopIteration, MemoryError, KeyError, TypeError)
@@ -71,15 +66,21 @@ def parse_csv(data: bytes, received_ns: int, model: Model) -> Upload:
             read_options=pyarrow.csv.ReadOptions(use_threads=False),
             parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(_COLUMNS, pa.string()), strings_can_be_null=False
+                column_types=dict.fromkeys(_header(data), pa.string()), strings_can_be_null=False
             ),
         )
     except pa.ArrowInvalid as error:
         raise BadInputError(f"the CSV cannot be read: {error}") from None
     check_rows(table.num_rows, "rows")
     rows = np.delete(np.arange(table.num_rows + len(skipped)), skipped) + 1
-    sheet = _Sheet(table, ("thing", "property", "value"), rows, errors)
+    sheet = _Sheet(named(table), ("thing", "property", "value"), rows, errors)
     return sheet.upload(lambda as_text, said: from_texts(sheet.column("value"), as_text, said), received_ns, model)
+
+
+def _header(data: bytes) -> list[str]:
+    """The names of a CSV file's columns."""
+    line = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].decode()
+    return next(csv.reader([line]), [])
 
 
 def parse_arrow(data: bytes, received_ns: int, model: Model) -> Upload:
@@ -89,17 +90,38 @@ def parse_arrow(data: bytes, received_ns: int, model: Model) -> Upload:
     """
     try:
         stream = stream_of(data)
-        size = uncompressed_bytes(stream)
-        if size > UPLOAD_RAW_BYTES_MAX:
-            raise LimitExceededError(
-                f"{size:,} bytes once decompressed, more than {UPLOAD_RAW_BYTES_MAX:,}: send it in several"
-            )
+        _check_size(uncompressed_bytes(stream))
         with pa.ipc.open_stream(stream) as reader:
             table = reader.read_all()
         check_rows(table.num_rows, "rows")
         table.validate(full=True)
     except _DAMAGE as error:
         raise BadInputError(f"the Arrow stream cannot be read: {error}") from None
+    return _from_table(table, "the Arrow stream", received_ns, model)
+
+
+def parse_parquet(data: bytes, received_ns: int, model: Model) -> Upload:
+    """A Parquet file with the columns of `parse_arrow`. Raises LimitExceededError as that does."""
+    try:
+        file = pyarrow.parquet.ParquetFile(pa.BufferReader(data))
+        groups = (file.metadata.row_group(place) for place in range(file.metadata.num_row_groups))
+        _check_size(sum(group.total_byte_size for group in groups))
+        check_rows(file.metadata.num_rows, "rows")
+        table = file.read()
+    except _DAMAGE as error:
+        raise BadInputError(f"the Parquet file cannot be read: {error}") from None
+    return _from_table(table, "the Parquet file", received_ns, model)
+
+
+def _check_size(size: int) -> None:
+    if size > UPLOAD_RAW_BYTES_MAX:
+        raise LimitExceededError(
+            f"{size:,} bytes once decompressed, more than {UPLOAD_RAW_BYTES_MAX:,}: send it in several"
+        )
+
+
+def _from_table(table: pa.Table, what: str, received_ns: int, model: Model) -> Upload:
+    table = named(table)
     names = table.schema.names
     paired = "value" not in names and "number" in names
     needed = ("thing", "property", "number" if paired else "value")
@@ -114,7 +136,23 @@ def parse_arrow(data: bytes, received_ns: int, model: Model) -> Upload:
     try:
         return sheet.upload(values, received_ns, model)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BadInputError(f"a column of the Arrow stream cannot be read: {error}") from None
+        raise BadInputError(f"a column of {what} cannot be read: {error}") from None
+
+
+def named(table: pa.Table) -> pa.Table:
+    """The table with its columns under the names used here: without regard to capitals and blanks around them, and
+    the times as `time`, whatever usual name they have. Raises BadInputError for a table whose times cannot be told."""
+    given = list(table.schema.names)
+    small = [name.strip().lower() for name in given]
+    names = [low if low in KNOWN and small.count(low) == 1 else name for name, low in zip(given, small, strict=True)]
+    if "time" not in names:
+        others = [name for name in names if name not in KNOWN]
+        chosen = time_among(others)
+        if chosen is not None:
+            names[names.index(chosen)] = "time"
+        elif others:
+            raise BadInputError(no_time(given))
+    return table.rename_columns(names)
 
 
 class _Sheet:
@@ -152,32 +190,14 @@ class _Sheet:
             self.column("time") if "time" in self._table.schema.names else None, count, received_ns
         )
         self._refuse_all(faults)
-        types = _Types(things, properties, model)
+        types = Types(things, properties, model)
         said = kinds_of(self.column("kind")) if self._table.schema.names.count("kind") == 1 else None
         values = values_of(types.as_text(), said)
         self._refuse_all(values.faults)
-        for row in types.doubtful(values, self._keep):
-            value = python_value(*_parts(values, row))
-            kind = types.of(row)
-            if kind is not None and (reason := check_value(value, kind)):
-                self._refuse(row, reason)
-
-        received = np.full(count, received_ns, np.int64)
-        batch = pa.RecordBatch.from_arrays(
-            [
-                things,
-                properties,
-                pa.array(times, TIME),
-                pa.array(
-                    values.numbers, pa.float64(), mask=(values.kinds == Kind.STRING) | (values.kinds == Kind.JSON)
-                ),
-                values.texts,
-                pa.array(values.kinds),
-                pa.array(received, TIME),
-            ],
-            schema=block.READINGS,
+        rows = Rows(self._rows, self._errors)
+        return self._errors.upload(
+            judged(things, properties, times, values, rows, received_ns, model, types, self._keep)
         )
-        return self._errors.upload(batch if self._keep.all() else batch.filter(pa.array(self._keep)))
 
     def _names(self, name: str, valid: Callable[[object], bool], reason: Callable[[object], str]) -> pa.DictionaryArray:
         column = self.column(name)
@@ -207,54 +227,3 @@ class _Sheet:
         if self._keep[row]:
             self._keep[row] = False
             self._errors.add(int(self._rows[row]), reason)
-
-
-def _parts(values: Values, row: int) -> tuple[float, str | None, int]:
-    return float(values.numbers[row]), values.texts[row].as_py(), int(values.kinds[row])
-
-
-class _Types:
-    """The declared type of each row's property, looked up once per series."""
-
-    def __init__(self, things: pa.DictionaryArray, properties: pa.DictionaryArray, model: Model) -> None:
-        thing_names, property_names = things.dictionary.to_pylist(), properties.dictionary.to_pylist()
-        self._types: list[PropertyType | None] = []
-        self._series: Any = None
-        if not any(name in model.types for name in thing_names):
-            return
-        width = max(len(property_names), 1)
-        pairs = things.indices.to_numpy().astype(np.int64) * width + properties.indices.to_numpy()
-        distinct, self._series = np.unique(pairs, return_inverse=True)
-        self._types = [
-            model.types.get(thing_names[pair // width], {}).get(property_names[pair % width])
-            for pair in distinct.tolist()
-        ]
-
-    def of(self, row: int) -> PropertyType | None:
-        kind: PropertyType | None = self._types[self._series[row]]
-        return kind
-
-    def as_text(self) -> Mask | None:
-        """The rows whose property is declared a string; None when none is."""
-        strings = np.array([kind is not None and kind.type == "string" for kind in self._types], np.bool_)
-        if not strings.any():
-            return None
-        found: Mask = strings[self._series]
-        return found
-
-    def doubtful(self, values: Values, keep: Mask) -> list[int]:
-        """The rows, of those kept, whose values do not obviously fit."""
-        if not self._types:
-            return []
-        classified = [classify(kind) for kind in self._types]
-        classes, low, high = (np.array(column)[self._series] for column in zip(*classified, strict=True))
-        numbers = values.numbers
-        codes = _CODES[values.kinds]
-        with np.errstate(invalid="ignore"):
-            codes[(values.kinds == Kind.NUMBER) & (numbers == np.floor(numbers))] = INT
-            codes[
-                pc.fill_null(pc.equal(values.texts, "null"), False).to_numpy(zero_copy_only=False) & (codes == NESTED)
-            ] = NULL
-            outside = (numbers < low) | (numbers > high)
-        rows: list[int] = np.flatnonzero((~FITS[classes, codes] | outside) & keep).tolist()
-        return rows

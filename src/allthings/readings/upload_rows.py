@@ -12,6 +12,7 @@ import pyarrow as pa
 from allthings.log import block
 from allthings.readings.columns import Columns
 from allthings.readings.device_time import device_time
+from allthings.readings.files.names import time_among
 from allthings.readings.model import Model
 from allthings.readings.payload import JSON_ERRORS, RefusedError, decode_json, json_fault
 from allthings.readings.plans import TIME_KEY, Plan, Route
@@ -23,6 +24,12 @@ from allthings.things.names import valid_property_name, valid_thing_name
 
 _raw_rows: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _WRAPPED: Final = "readings"
+#: What a row in the long form may have beside its time; all but the first five say nothing here.
+#: Shapes of rows that are remembered.
+_SHAPES_MAX: Final = 1_024
+KNOWN: Final = frozenset(
+    {"thing", "property", "value", "number", "text", "time", "kind", "type", "unit", "received", "position", "quality"}
+)
 
 
 def parse_ndjson(data: bytes, received_ns: int, model: Model) -> Upload:
@@ -45,10 +52,22 @@ def parse_json(data: bytes, received_ns: int, model: Model) -> Upload:
     return _Rows(received_ns, model).upload(rows)
 
 
+def no_time(names: Iterable[str]) -> str:
+    """The reason for rows whose time cannot be told."""
+    seen = ", ".join(repr(name[:SHOWN_CHARS_MAX]) for name in list(names)[:20])
+    return f"none of {seen} is known as a time: name it time, or leave all but thing, property and value out"
+
+
 def check_rows(count: int, what: str) -> None:
     """Raises LimitExceededError for more rows than one upload may have."""
     if count > UPLOAD_ROWS_MAX:
         raise LimitExceededError(f"{count:,} {what} in one upload, more than {UPLOAD_ROWS_MAX:,}: send it in several")
+
+
+def _small(row: dict[str, Any]) -> dict[str, Any] | None:
+    """A row of the long form whose names have capitals, with small ones; None for any other row."""
+    small = {name.lower(): value for name, value in row.items()}
+    return small if "property" in small and "value" in small and len(small) == len(row) else None
 
 
 class _Rows:
@@ -59,6 +78,8 @@ class _Rows:
         self._errors = Errors()
         self._series: dict[tuple[Any, Any], Plan] = {}
         self._routes: dict[str, Route] = {}
+        #: By the members of a row: which of them is its time.
+        self._clocks: dict[tuple[str, ...], str | None] = {}
 
     def upload(self, rows: Iterable[Any]) -> Upload:
         number = -1
@@ -71,6 +92,8 @@ class _Rows:
                     raise RefusedError("no JSON object")
                 if "property" in row and "value" in row:
                     self._long(number, row)
+                elif (alike := _small(row)) is not None:
+                    self._long(number, alike)
                 else:
                     self._wide(number, row)
             except RefusedError as error:
@@ -98,22 +121,26 @@ class _Rows:
                 raise RefusedError(bad_name(property_))
             plan = self._series[thing, property_] = self._plans.single(thing, property_)
         columns = self._columns
-        columns.times.append(self._time(number, row))
+        clock = self._clock(row)
+        if clock is None and (others := [name for name in row if name not in KNOWN]):
+            raise RefusedError(no_time(others))
+        columns.times.append(self._time(number, row, clock))
         columns.plans.append(plan.number)
         columns.rows.append(number)
         columns.values.append(row["value"])
 
     def _wide(self, number: int, row: dict[str, Any]) -> None:
         thing = row.pop("thing", None)
-        time_ns = self._time(number, row)
+        clock = self._clock(row)
+        time_ns = self._time(number, row, clock)
         if "values" in row:
             values = row.pop("values")
             row.pop("time", None)
-            row.pop(TIME_KEY, None)
+            row.pop(clock or TIME_KEY, None)
             if row:
                 raise RefusedError(f"{next(iter(row))[:SHOWN_CHARS_MAX]!r} next to thing, time and values")
-        elif TIME_KEY in row:
-            del row[TIME_KEY]
+        elif clock is not None and clock != "time":
+            del row[clock]
             values = row
         else:
             raise RefusedError("a reading needs thing, property, time and value, or thing, time and values")
@@ -133,8 +160,17 @@ class _Rows:
         columns.times.append(time_ns)
         columns.values.extend(map(values.__getitem__, plan.names))
 
-    def _time(self, number: int, row: dict[str, Any]) -> int:
-        given = row.get("time")
-        if given is None:
-            given = row.get(TIME_KEY)
+    def _clock(self, row: dict[str, Any]) -> str | None:
+        """Which member is the time of a row."""
+        if TIME_KEY in row and row.get("time") is None:
+            return TIME_KEY
+        members = tuple(row)
+        if members not in self._clocks:
+            if len(self._clocks) > _SHAPES_MAX:
+                self._clocks.clear()
+            self._clocks[members] = time_among(members)
+        return self._clocks[members]
+
+    def _time(self, number: int, row: dict[str, Any], clock: str | None) -> int:
+        given = None if clock is None else row[clock]
         return self._received_ns + number if given is None else device_time(given, self._received_ns)

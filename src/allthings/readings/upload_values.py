@@ -40,14 +40,18 @@ class Values:
     faults: list[tuple[int, str]] = field(default_factory=list)
 
     def judged(self) -> Values:
-        """Refuses what no value may be."""
-        endless = (self.kinds == Kind.NUMBER) & ~np.isfinite(self.numbers)
-        self.faults += [(row, "neither NaN nor infinity can be kept") for row in np.flatnonzero(endless).tolist()]
+        """Refuse what no value may be."""
+        self.faults += self.endless()
         if self.texts.null_count < len(self.texts):
             sizes = pc.fill_null(pc.binary_length(self.texts), 0).to_numpy(zero_copy_only=False)
             long = np.flatnonzero(sizes > TEXT_BYTES_MAX).tolist()
             self.faults += [(row, f"a text of more than {TEXT_BYTES_MAX:,} bytes") for row in long]
         return self
+
+    def endless(self) -> list[tuple[int, str]]:
+        """The numbers that are none."""
+        rows = np.flatnonzero((self.kinds == Kind.NUMBER) & ~np.isfinite(self.numbers)).tolist()
+        return [(row, "neither NaN nor infinity can be kept") for row in rows]
 
 
 def from_column(column: pa.Array) -> Values:
@@ -151,7 +155,9 @@ def _from_texts(column: pa.Array, as_text: Mask | None) -> Values:
             pass
         else:
             kinds = np.full(len(column), Kind.NUMBER, np.uint8)
-            return Values(numbers, _exact(column, numbers, _nulls(np.zeros(len(column), np.bool_))), kinds).judged()
+            return Values(
+                numbers, exact_texts(column, numbers, _nulls(np.zeros(len(column), np.bool_))), kinds
+            ).judged()
     free = np.ones(len(column), np.bool_) if as_text is None else ~as_text
     numeric = _matches(column, _NUMBER, free)
     boolean = _matches(column, _BOOLEAN, free)
@@ -166,7 +172,7 @@ def _from_texts(column: pa.Array, as_text: Mask | None) -> Values:
     kinds[boolean] = Kind.BOOLEAN
     kinds[nothing] = Kind.JSON
     texts = pc.if_else(pa.array(numeric | boolean), _NO_TEXT, column)
-    values = Values(numbers, _exact(column, numbers, texts), kinds)
+    values = Values(numbers, exact_texts(column, numbers, texts), kinds)
     empty = pc.equal(column, "").to_numpy(zero_copy_only=False) & free
     values.faults += [(row, "the value is empty") for row in np.flatnonzero(empty).tolist()]
     return _with_json(values, np.flatnonzero(_matches(column, _JSON, free)).tolist()).judged()
@@ -189,8 +195,8 @@ def _with_json(values: Values, rows: list[int]) -> Values:
     return values
 
 
-def _exact(column: pa.Array, numbers: Any, texts: pa.Array) -> pa.Array:
-    """The texts, with those of integers that no float holds exactly."""
+def exact_texts(column: pa.Array, numbers: Any, texts: pa.Array) -> pa.Array:
+    """The texts of a column of numbers, with those of integers that no float holds exactly."""
     with np.errstate(invalid="ignore"):
         big = np.flatnonzero(np.abs(numbers) >= EXACT_INTEGERS_BELOW)
     if not len(big):

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class SeenProperty(NamedTuple):
     """A series that was seen; the range is that of its numbers since the last report, None for other kinds.
 
-    `position` is that of its last reading in the log; None counts as newer than any removal.
+    `position` is that of its last reading in the log; None counts as newer than any removal. `unit`: what a file says.
     """
 
     thing: str
@@ -36,6 +36,7 @@ class SeenProperty(NamedTuple):
     minimum: float | None = None
     maximum: float | None = None
     position: int | None = None
+    unit: str = ""
 
 
 class SeenEvent(NamedTuple):
@@ -88,7 +89,7 @@ def _with_properties(properties: Mapping[str, Any], seen: Iterable[SeenProperty]
         known = current.get(one.property)
         if known is None and len(current) >= TD_PROPERTIES_MAX:
             continue
-        affordance = merge_inferred(one.property, known, one.kind, one.minimum, one.maximum)
+        affordance = merge_inferred(one.property, known, one.kind, one.minimum, one.maximum, one.unit)
         if affordance is not None:
             merged = dict(properties) if merged is None else merged
             merged[one.property] = affordance

@@ -49,6 +49,7 @@ from allthings.runtime.current import Past, past
 from allthings.runtime.process import connect_log, set_up
 from allthings.runtime.settings import Settings
 from allthings.runtime.up import ADDRESS_VARIABLE, read_state
+from allthings.runtime.zone import machine_zone
 from allthings.things.errors import AllthingsError, UnavailableError
 from allthings.things.times import now_ns
 from allthings.twin import run as twin_run
@@ -278,6 +279,7 @@ class Platform:
                 static_dir=static_dir(),
                 mqtt_host=mqtt.hostname or "127.0.0.1",
                 mqtt_port=mqtt.port or 1883,
+                zone=self._settings.zone or machine_zone(),
             ),
             stats=self._stats,
             bridges=self._bridges,

@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple
 import platformdirs
 
 from allthings.runtime.errors import SettingError
+from allthings.things.errors import BadInputError
+from allthings.things.zones import find_zone
 
 
 class Setting(NamedTuple):
@@ -49,6 +51,7 @@ SETTINGS: Final = (
     Setting("keepalive_max_s", int, 3600, "The longest keep-alive of MQTT 5 clients; also for who has none.", 5, 65535),
     Setting("mqtt_control_characters", bool, False, "Let control characters through in topics, filters and names."),
     Setting("open", bool, False, "No authentication. Loopback only."),
+    Setting("zone", str, "", "Of times without an offset in files (Europe/Berlin). Empty: the machine's."),
     Setting("nats", str, "", "Join this NATS (nats://host:4222) instead of starting a private one.", secret=True),
     Setting("nats_replicas", int, 1, "Replicas of the log in a NATS cluster.", 1, 5),
     Setting("nats_server", str, "", "The nats-server program. Empty: the one installed with us, else the one on PATH."),
@@ -89,6 +92,7 @@ class Settings:
     keepalive_max_s: int
     mqtt_control_characters: bool
     open: bool
+    zone: str
     nats: str
     nats_replicas: int
     nats_server: str
@@ -151,6 +155,11 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
             f"--open switches authentication off and is refused on {settings.host}: use it with --host 127.0.0.1, "
             "or leave it out"
         )
+    if settings.zone:
+        try:
+            find_zone(settings.zone)
+        except BadInputError as error:
+            raise SettingError(f"zone (from {sources['zone'].origin}): {error.detail}") from None
     return settings
 
 

@@ -164,6 +164,26 @@ _CUSTOMS: Final[dict[str, tuple[str, float, float]]] = {
     "pedestrians": ("1", 0.0, 1e9),
 }
 
+#: Units as headers write them beside the words above, by the letters themselves or by small ones.
+_WRITTEN: Final = {
+    "F": "[degF]", "K": "K", "°F": "[degF]", "°C": "Cel", "degC": "Cel", "degF": "[degF]", "deg": "deg", "°": "deg",
+    "%": "%", "%RH": "%", "% RH": "%", "rH%": "%", "l": "L", "L": "L", "l/s": "L/s", "L/s": "L/s", "l/min": "L/min",
+    "l/h": "L/h", "m3/s": "m3/s", "m3/h": "m3/h", "m3": "m3", "dm3": "dm3", "dm3/h": "dm3/h", "m/s": "m/s",
+    "m/s2": "m/s2", "km/h": "km/h", "w/m2": "W/m2", "wh/m2": "W.h/m2", "kwh/m2": "kW.h/m2", "mj/m2": "MJ/m2",
+    "ug/m3": "ug/m3", "mg/m3": "mg/m3", "g/m3": "g/m3", "g/kwh": "g/kW.h", "kg/kg": "kg/kg", "mg/l": "mg/L",
+    "us/cm": "uS/cm", "mS/cm": "mS/cm", "ntu": "{NTU}", "ppm": "[ppm]", "ppb": "[ppb]", "mmhg": "mm[Hg]",
+    "mm Hg": "mm[Hg]", "inhg": "[in_i'Hg]", "inWG": "[in_i'H2O]", "mm/h": "mm/h", "lx": "lx", "lux": "lx", "V": "V",
+    "A": "A", "W": "W", "kW": "kW", "MW": "MW", "GW": "GW", "mW": "mW", "Wh": "W.h", "kWh": "kW.h", "MWh": "MW.h",
+    "GWh": "GW.h", "VA": "V.A", "kVA": "kV.A", "var": "var", "VAr": "var", "kvar": "kvar", "kvarh": "kvar.h",
+    "VARh": "var.h", "VAh": "V.A.h", "Hz": "Hz", "kHz": "kHz", "MHz": "MHz", "mA": "mA", "mV": "mV", "kV": "kV",
+    "bar": "bar", "mbar": "mbar", "Pa": "Pa", "hPa": "hPa", "kPa": "kPa", "MPa": "MPa", "psi": "[psi]", "J": "J",
+    "kJ": "kJ", "MJ": "MJ", "GJ": "GJ", "s": "s", "ms": "ms", "min": "min", "h": "h", "g": "g", "kg": "kg", "t": "t",
+    "m": "m", "cm": "cm", "mm": "mm", "km": "km", "mph": "[mi_i]/h", "kt": "[kn_i]", "kn": "[kn_i]", "rpm": "{rev}/min",
+    "dB": "dB", "dBm": "dBm", "dBA": "dB(A)", "pH": "[pH]", "gal": "[gal_us]", "gpm": "[gal_us]/min", "ft": "[ft_i]",
+    "in": "[in_i]", "Ohm": "Ohm", "Volts": "V", "Amps": "A",
+}  # fmt: skip
+_CODES: Final = frozenset(_SYMBOLS) | frozenset(_WORDS.values()) | frozenset(_WRITTEN.values())
+
 #: Words that say which figure of a quantity is meant, not which unit.
 _QUALIFIERS: Final = frozenset(
     {"min", "max", "minimum", "maximum", "avg", "average", "mean", "median", "sum", "total", "last", "raw", "today"}
@@ -194,6 +214,25 @@ def unit_code(text: str) -> str:
         return "Cel"
     plain = text.rpartition(":")[2].replace("\u03bc", "µ")
     return _WORDS.get(re.sub(r"[\s_-]+", "", plain).lower(), text)
+
+
+def known_unit(text: str) -> str:
+    """The UCUM code for what a header of a file gives as a unit (`°C`, `l/s`, `kWh`, `W/m^2`, `Deg C`); "" if unknown.
+
+    A word of a header in brackets is often no unit (`(EW)`), so only what is known counts.
+    """
+    plain = text.strip().replace("\u03bc", "µ").replace("^", "").replace("**", "")
+    plain = plain.replace("²", "2").replace("³", "3").replace("·", ".").replace("µ", "u").replace("℃", "°C")
+    if plain == "C":
+        return "Cel"
+    if code := _WRITTEN.get(plain) or _WRITTEN.get(plain.lower()):
+        return code
+    small = re.sub(r"[\s_-]+", "", plain).lower()
+    if code := _WORDS.get(small) or _WORDS.get(small.replace("u", "µ", 1)):
+        return code
+    if plain in _CODES:
+        return plain
+    return _ENDINGS.get(small, "")
 
 
 def unit_from_name(property_name: str) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from allthings.things.calendar import Every, Unit
 from allthings.things.errors import BadInputError
-from allthings.things.times import NS_PER_S, TIME_NS_MAX, TIME_NS_MIN, parse_time
+from allthings.things.times import NS_PER_S, TIME_NS_MAX, TIME_NS_MIN, epoch_scale, parse_time
 from allthings.things.zones import instant
 
 _UNITS_NS: Final = {
@@ -24,8 +24,8 @@ _DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d|w|y)")
 _EVERY: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d|w|mo|y)")
 #: Units of a calendar; the others are durations.
 _CALENDAR: Final = frozenset({"d", "w", "mo", "y"})
-_OFFSET: Final = re.compile(r"[Tt ]\S*(?:[Zz]|[+-]\d\d:?\d\d)$")
-_NUMBER: Final = re.compile(r"-?\d{1,20}(\.\d{1,9})?")
+_OFFSET: Final = re.compile(r"[Tt ]\S*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$")
+_NUMBER: Final = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?")
 EVERY_NS_MIN: Final = 1_000_000
 EVERY_NS_MAX: Final = 100 * 366 * 86_400 * NS_PER_S
 
@@ -33,9 +33,9 @@ EVERY_NS_MAX: Final = 100 * 366 * 86_400 * NS_PER_S
 def parse_moment(text: str, now_ns: int, name: str, zone: ZoneInfo | None = None) -> int:
     """Nanoseconds of a time in a query.
 
-    RFC 3339; epoch seconds or milliseconds; `now`; or relative to now: `-90m`, `now-7d`, `now+1h`. A relative time
-    needs its sign. A text without an offset is what clocks of the zone show; without a zone it is UTC. Raises
-    BadInputError that names the parameter.
+    What `parse_time` takes (ISO 8601, a number since the epoch, a date such as 20261122); `now`; or relative to now:
+    `-90m`, `now-7d`, `now+1h`. A relative time needs its sign. A text without an offset is what clocks of the zone
+    show; without a zone it is UTC. Raises BadInputError that names the parameter.
     """
     given = text.strip()
     if given == "now":
@@ -48,17 +48,22 @@ def parse_moment(text: str, now_ns: int, name: str, zone: ZoneInfo | None = None
         step = int(match[1]) * _UNITS_NS[match[2]]
         return max(TIME_NS_MIN, min(TIME_NS_MAX, now_ns + (step if relative[0] == "+" else -step)))
     try:
-        if _NUMBER.fullmatch(given):
-            return parse_time(float(given) if "." in given else int(given))
-        ns = parse_time(_restore_offset(given))
-        return ns if zone is None or _OFFSET.search(_restore_offset(given)) else instant(zone, ns)
+        whole = _restore_offset(given)
+        ns = parse_time(whole)
+        return ns if zone is None or _OFFSET.search(whole) or _since_epoch(whole, ns) else instant(zone, ns)
     except BadInputError as error:
-        raise BadInputError(f"{name}: {error.detail}; also epoch seconds or milliseconds, now, -15m, -7d") from None
+        raise BadInputError(f"{name}: {error.detail}; also a number since the epoch, now, -15m, -7d") from None
+
+
+def _since_epoch(text: str, ns: int) -> bool:
+    """Whether a text was read as a number since the epoch, not as the date that its digits are."""
+    number = _NUMBER.fullmatch(text)
+    return number is not None and (number[1] is not None or ns == int(text) * epoch_scale(abs(int(text))))
 
 
 def _restore_offset(text: str) -> str:
     """An unescaped `+01:00` arrives as ` 01:00`."""
-    return re.sub(r"(T[\d:.]+) (\d\d:?\d\d)$", r"\1+\2", text)
+    return re.sub(r"(T[\d:.]+) (\d\d(?::?\d\d)?)$", r"\1+\2", text)
 
 
 def parse_every(text: str) -> Every:

@@ -36,6 +36,9 @@ UPLOAD_APPEND_S_MAX: Final = 15.0
 UPLOADS_MAX: Final = 4
 #: Rejected rows that the answer to an upload lists; the rest is counted.
 UPLOAD_REJECTED_LISTED_MAX: Final = 100
+#: A file that is imported as it arrives, and how long it may fall silent.
+IMPORT_BYTES_MAX: Final = 1 << 38
+IMPORT_SILENCE_S_MAX: Final = 60.0
 #: Things or properties that one request may name.
 NAMES_MAX: Final = 10_000
 #: Names that an error lists.
@@ -146,7 +149,8 @@ class WebSettings:
     """What the runtime tells the web application.
 
     `mqtt_host` and `mqtt_port` are where the gateway listens, for command lines that people copy. `static_dir` is the
-    built console, None when it has not been built. `open` switches authentication off (loopback only).
+    built console, None when it has not been built. `open` switches authentication off (loopback only). `zone` is the
+    machine's time zone, for files whose times have no offset.
     """
 
     data_dir: Path
@@ -155,3 +159,4 @@ class WebSettings:
     static_dir: Path | None = None
     mqtt_host: str = "127.0.0.1"
     mqtt_port: int = 1883
+    zone: str = "UTC"

@@ -83,6 +83,7 @@ _EXAMPLE: Final = {
             "application/json": [{"thing": "pump-7", "time": "2026-11-22T08:30:00Z", "values": {"pressure": 231.5}}],
             "text/csv": "thing,property,time,value\npump-7,pressure,2026-11-22T08:30:00Z,231.5\n",
             "application/vnd.apache.arrow.stream": None,
+            "application/vnd.apache.parquet": None,
         },
         example=_EXAMPLE,
     ),
@@ -103,7 +104,7 @@ async def upload(request: Request[Any, Any, Any], services: Given) -> Accepted:
         position = block.position(services.twin.sequence + 1, 0) - 1
         for batch in split(parsed.readings):
             await services.require_room()
-            position = block.position(await _append(services, batch), batch.num_rows - 1)
+            position = block.position(await append(services, batch), batch.num_rows - 1)
     listed = parsed.errors[: settings.UPLOAD_REJECTED_LISTED_MAX]
     return Accepted(
         accepted=parsed.readings.num_rows,
@@ -117,7 +118,7 @@ def _parse(services: Services, body: bytes, kind: str) -> Any:
     return parse_upload(body, kind, services.clock(), Model(services.registry.things.all_types()))
 
 
-async def _append(services: Services, batch: Any) -> int:
+async def append(services: Services, batch: Any) -> int:
     """Append one block, again for a while when the log does not answer; it is stored once."""
     data = await services.pools.uploads.run(block.encode, batch)
     troubles: list[str] = []

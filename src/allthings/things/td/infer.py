@@ -18,8 +18,10 @@ from allthings.things.units import unit_for
 INFERRED: Final = "allthings:inferred"
 SEEN_MIN: Final = "allthings:minimumSeen"
 SEEN_MAX: Final = "allthings:maximumSeen"
+#: The unit of an inferred property is no guess by its name: the file that it was imported from says it.
+UNIT_TOLD: Final = "allthings:unitTold"
 
-_GUESS_MARKS: Final = frozenset({INFERRED, SEEN_MIN, SEEN_MAX})
+_GUESS_MARKS: Final = frozenset({INFERRED, SEEN_MIN, SEEN_MAX, UNIT_TOLD})
 #: What an inference decides; everything else in an inferred affordance is a person's.
 _GUESSED: Final = frozenset({"type", "unit", "readOnly", "observable"}) | _GUESS_MARKS
 #: For people only: changing these says nothing about values.
@@ -48,17 +50,25 @@ def infer_property(name: str, kind: Kind, minimum: float | None = None, maximum:
 
 
 def merge_inferred(
-    name: str, known: Mapping[str, Any] | None, kind: Kind, minimum: float | None, maximum: float | None
+    name: str,
+    known: Mapping[str, Any] | None,
+    kind: Kind,
+    minimum: float | None,
+    maximum: float | None,
+    unit: str = "",
 ) -> dict[str, Any] | None:
-    """The affordance after one more look, or None if it stays as it is.
+    """The affordance after one more look, or None if it stays as it is. `unit`: what a file says of the property.
 
     A property that a person wrote (not marked as inferred) stays as it is, and so do titles and the like of an
     inferred one. Once values of two types were seen, the affordance names no type any more.
     """
     if known is None:
-        return infer_property(name, kind, minimum, maximum)
+        return _with_unit(infer_property(name, kind, minimum, maximum), unit)
     if not known.get(INFERRED):
         return None
+    if unit and known.get("type", "") == _TYPE_OF[kind]:
+        told = _with_unit(known, unit)
+        return None if told == known else told
     if known.get("type", "") != _TYPE_OF[kind]:
         return None if "type" not in known else _replaced(known, infer_property(name, Kind.JSON))
     if kind != Kind.NUMBER or minimum is None or maximum is None or not _is_range(minimum, maximum):
@@ -108,7 +118,13 @@ def _is_range(minimum: float | None, maximum: float | None) -> bool:
 
 
 def _replaced(known: Mapping[str, Any], guess: Mapping[str, Any]) -> dict[str, Any]:
-    return {**_without(known, _GUESSED), **guess}
+    told = str(known.get("unit", "")) if known.get(UNIT_TOLD) and guess.get("type") == "number" else ""
+    return _with_unit({**_without(known, _GUESSED), **guess}, told)
+
+
+def _with_unit(affordance: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    """The affordance with a unit that was told, "" for none."""
+    return {**affordance, "unit": unit, UNIT_TOLD: True} if unit else dict(affordance)
 
 
 def _changed(affordance: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
