@@ -90,6 +90,8 @@ def sniff(text: str, whole: bool, options: Options, encoding: str) -> Head:
     if width > COLUMNS_MAX:
         raise BadInputError(f"{width:,} columns, more than {COLUMNS_MAX:,}")
     start, header, units = _table(rows, width, options.header, said)
+    if start >= len(rows):
+        raise BadInputError("the file has a header and no rows of data")
     decimal, thousands = _decimal(rows[start:], width, delimiter, options.decimal)
     if header is None:
         names: tuple[str, ...] = ("",) * width
@@ -183,9 +185,11 @@ def _table(
         first += 1
     if first == 0:
         return 0, None, []
-    place = next(
-        (at for at in range(first) if width - 1 <= len(rows[at]) <= width + 1 and not rows[at][0].startswith("#")), None
-    )
+    plain = [at for at in range(first) if not rows[at][0].startswith("#")]
+    even = [at for at in plain if len(rows[at]) == width]
+    # One name more or fewer than there are columns is a header only right above the rows.
+    odd = [at for at in plain if abs(len(rows[at]) - width) == 1 and at == first - 1]
+    place = next(iter(even or odd), None)
     if place is None:
         # A header that is a comment: `# time, temperature`.
         cells = [cell.strip() for cell in rows[first - 1]]
@@ -217,7 +221,7 @@ def _first_data(rows: Sequence[list[str]], width: int) -> int:
     ]
     # Of rows that are all text nothing tells the header but its place.
     if not usual:
-        return min(_first_of(rows, width) + 1, len(rows) - 1)
+        return _first_of(rows, width) + 1
     for at, row in enumerate(rows[: PREAMBLE_LINES_MAX + 1]):
         if len(row) not in (width, width + 1) or row[0].startswith("#"):
             continue
@@ -237,6 +241,7 @@ def _decimal(rows: Sequence[Sequence[str]], width: int, delimiter: str, given: s
             points += _POINT.fullmatch(cell) is not None
             if _GROUPED.fullmatch(cell) and not cell.lstrip("+-").startswith("0"):
                 grouped += 1
+                points += "." in cell
             commas += _COMMA.fullmatch(cell) is not None
             grouped_by_point += "," in cell and _GROUPED_BY_POINT.fullmatch(cell) is not None
     if given:

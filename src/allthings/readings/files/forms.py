@@ -166,7 +166,7 @@ def read(column: pa.Array, pattern: str, order: str = "") -> Parsed:
     clock, on_time = _clock(parts)
     offsets, zoned, known = parts.zones()
     # Beyond these days nanoseconds do not fit 64 bits; the bounds of times are narrower and are checked later.
-    fine = fine & valid & on_time & known & (np.abs(day) < 106_000)
+    fine = fine & valid & on_time & known & (np.abs(day) < 106_751)
     return Parsed(np.where(fine, day, 0) * NS_PER_DAY + np.where(fine, clock, 0), offsets, zoned, fine)
 
 

@@ -40,7 +40,7 @@ def texts_of(cells: Cells) -> pa.Array:
     if isinstance(cells, list):
         return pa.array(["" if cell is None or cell is MISSING else _text(cell) for cell in cells], pa.string())
     if pa.types.is_string(cells.type):
-        return pc.utf8_trim_whitespace(cells)
+        return pc.utf8_trim_whitespace(pc.fill_null(cells, ""))
     if pa.types.is_floating(cells.type):
         return _floats(cells)
     if pa.types.is_nested(cells.type) or pa.types.is_binary(cells.type):

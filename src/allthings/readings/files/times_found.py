@@ -112,10 +112,12 @@ def _texts(
     numeric = _all(there, r"^[+-]?[0-9]+([.,][0-9]+)?$")
     if numeric and not bonus and place:
         return None
+    # Where the header says time, damaged cells do not make another column of it; they are refused one by one.
+    share = MAJORITY if names.is_time(sample.headers[place]) else TIMES_SHARE
     for name, pattern in forms.FORMS.items():
         if numeric and name != "compact":
             continue
-        if not _most(there, pattern):
+        if not _most(there, pattern, share):
             continue
         # A date alone is weighed later, beside columns of clock times.
         if _all(there, forms.DATE_ONLY.get(name, "^$")) or name in ("ym", "by"):
@@ -125,7 +127,7 @@ def _texts(
             if orders is None:
                 continue
             return _ordered(sample, place, there, name, pattern, orders, 8.0 + bonus)
-        if forms.read(there, pattern).fine.mean() < TIMES_SHARE:
+        if forms.read(there, pattern).fine.mean() < share:
             continue
         return Candidate(_of_texts(place, there, name, "", pattern), 8.0 + bonus)
     return None
@@ -407,5 +409,5 @@ def _all(texts: pa.Array, pattern: str) -> bool:
     return _glance(texts, pattern) == 1.0 and bool(forms.matches(texts, pattern).all())
 
 
-def _most(texts: pa.Array, pattern: str) -> bool:
-    return _glance(texts, pattern) >= TIMES_SHARE / 2 and float(forms.matches(texts, pattern).mean()) >= TIMES_SHARE
+def _most(texts: pa.Array, pattern: str, share: float = TIMES_SHARE) -> bool:
+    return _glance(texts, pattern) >= share / 2 and float(forms.matches(texts, pattern).mean()) >= share
