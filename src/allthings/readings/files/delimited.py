@@ -48,7 +48,7 @@ class Delimited:
         if self._mark:
             self._mark, data = max(self._mark - len(data), 0), data[self._mark :]
         text = self._transcoder.feed(data, final)
-        if self._old_lines is None and text:
+        if self._old_lines is None and text and not self._dialect.strict:
             self._old_lines = b"\r" in text and b"\n" not in text
         return text.replace(b"\r", b"\n") if self._old_lines else text
 
@@ -114,6 +114,8 @@ def _parsed(data: bytes, dialect: Dialect, width: int, skip: object) -> pa.Table
 
 
 def _prepared(data: bytes, dialect: Dialect) -> bytes:
+    if dialect.strict:
+        return data
     data = unix_lines(data)
     if data.startswith(b"#") or b"\n#" in data:
         data = _COMMENT.sub(b"", data)

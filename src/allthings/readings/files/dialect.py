@@ -16,9 +16,12 @@ from typing import Final, NamedTuple
 from allthings.readings.files.absent import is_absent
 from allthings.readings.files.plan import Dialect, Options
 from allthings.readings.files.settings import COLUMNS_MAX, PREAMBLE_LINES_MAX, SNIFFED_ROWS_MAX
+from allthings.readings.files.words import is_own
 from allthings.things.errors import BadInputError
 from allthings.things.units import known_unit
 
+#: The header of a file that the platform wrote is no longer.
+_OWN_CHARS_MAX: Final = 64
 DELIMITERS: Final = (",", ";", "\t", "|")
 BLANKS: Final = " "
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+|\d+)?(?:[.,]\d+)?(?:[eE][+-]?\d+)?")
@@ -73,6 +76,9 @@ def encoding_of(data: bytes, given: str = "") -> tuple[str, int]:
 
 def sniff(text: str, whole: bool, options: Options, encoding: str) -> Head:
     """The dialect of a text whose first lines these are. `whole`: the last line is complete. Raises BadInputError."""
+    own = text[:_OWN_CHARS_MAX].partition("\n")[0].rstrip("\r").split(",")
+    if is_own(own) and options.delimiter in ("", ","):
+        return Head(Dialect("utf-8", ",", skip=1, strict=True), tuple(own), (), ())
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not whole and len(lines) > 1:
         lines.pop()

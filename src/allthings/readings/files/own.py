@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +12,6 @@ from allthings.readings.files.cells import Read, Rule, read_cells
 from allthings.readings.files.piece import Cells
 from allthings.readings.upload_values import UNSAID, Kinds, from_pair, from_texts, kinds_of
 from allthings.things.types import Kind
-
-_PLAIN: Final = frozenset({"thing", "property", "time", "value"})
-_PAIRED: Final = frozenset({"thing", "property", "time", "number", "text"})
-_BESIDE: Final = frozenset({"kind", "unit"})
-
-
-def is_own(headers: Sequence[str]) -> bool:
-    """Whether a file has exactly the columns that an export has."""
-    return len(set(headers)) == len(headers) and set(headers) - _BESIDE in (_PLAIN, _PAIRED)
 
 
 def value_header(headers: Sequence[str]) -> str:

@@ -41,7 +41,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class Dialect(msgspec.Struct, frozen=True):
-    """How a delimited text is written. `skip`: lines before the first row of data, header and comments with them."""
+    """How a delimited text is written. `skip`: lines before the first row of data, header and comments with them.
+
+    `strict`: as RFC 4180 has it, nothing is mended: what the platform wrote itself.
+    """
 
     encoding: str
     delimiter: str
@@ -49,6 +52,7 @@ class Dialect(msgspec.Struct, frozen=True):
     thousands: str = ""
     header: bool = True
     skip: int = 0
+    strict: bool = False
 
 
 class Moment(msgspec.Struct, frozen=True):

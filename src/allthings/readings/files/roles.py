@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from allthings.readings.files import names, words
-from allthings.readings.files.own import is_own, value_header
+from allthings.readings.files.own import value_header
 from allthings.readings.files.plan import Options, Question
 from allthings.readings.files.sample import Sample
 from allthings.readings.files.settings import SHARED_TIMES_MAX
@@ -61,7 +61,7 @@ def _first(sample: Sample, places: Sequence[int], known: Sequence[str]) -> int |
 
 def _long(sample: Sample, free: Sequence[int], options: Options) -> tuple[int | None, int | None]:
     """The columns of property and value, where the file has both."""
-    if is_own(sample.headers):
+    if words.is_own(sample.headers):
         return sample.headers.index("property"), sample.headers.index(value_header(sample.headers))
     property_ = _chosen(sample, options.property_column)
     value = _chosen(sample, options.value_column)

@@ -15,7 +15,6 @@ from allthings.readings.files.columnar import Columnar
 from allthings.readings.files.delimited import parse
 from allthings.readings.files.json_rows import JsonRows, decoded, document
 from allthings.readings.files.kinds import judge
-from allthings.readings.files.own import is_own
 from allthings.readings.files.piece import Cells
 from allthings.readings.files.plan import Column, Dialect, Moment, Options, Question, Role, Understood
 from allthings.readings.files.roles import Shape, shape_of
@@ -255,7 +254,7 @@ def _columns(
 
 def rule_of(written: Dialect | None, headers: tuple[str, ...], options: Options) -> Rule:
     """How cells are read. A file with exactly the platform's own columns is taken to the letter."""
-    own = is_own(headers)
+    own = words.is_own(headers)
     if written is None:
         return Rule(absent=options.absent, literal=own)
     return Rule(written.decimal, written.thousands, options.absent, own and written.delimiter == ",")

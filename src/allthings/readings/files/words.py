@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 #: Months by their whole names or first letters, in small letters.
@@ -123,3 +124,13 @@ VALUES: Final = (
 )  # fmt: skip
 #: Headers of columns that only count rows.
 INDEXES: Final = ("", "unnamed0", "index", "rowid", "rownumber", "rownum", "row", "x1")
+
+#: The columns of files that the platform has exported.
+_PLAIN: Final = frozenset({"thing", "property", "time", "value"})
+_PAIRED: Final = frozenset({"thing", "property", "time", "number", "text"})
+_BESIDE: Final = frozenset({"kind", "unit"})
+
+
+def is_own(headers: Sequence[str]) -> bool:
+    """Whether a file has exactly the columns that an export has."""
+    return len(set(headers)) == len(headers) and set(headers) - _BESIDE in (_PLAIN, _PAIRED)
