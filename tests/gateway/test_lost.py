@@ -76,7 +76,7 @@ async def test_a_session_of_which_an_older_row_is_left_is_as_it_was(
     await station.crash()
     await station.keeper._sessions.put(key_of("a"), older)
     await station.start()
-    assert "has lost a row of client 'a'" in caplog.text
+    assert "older rows of 1 sessions (client 'a', …)" in caplog.text
     assert [each.payload for each in await again(station) if isinstance(each, Publish)] == [b"1", b"2", b"3"]
     assert found(station) == []
 

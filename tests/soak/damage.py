@@ -228,7 +228,8 @@ def _examined(platform: Platform, data: Path) -> Outcome:
             outcome.lost.append(f"session {name}")
         elif got < WAITING:
             outcome.lost.append(f"{WAITING - got} messages {name}")
-    outcome.lost += [f"retained {topic}" for topic in RETAINED if topic not in _retained(platform.mqtt_port)]
+    retained = _retained(platform.mqtt_port)
+    outcome.lost += [f"retained {topic}" for topic in RETAINED if topic not in retained]
     doctor = _doctor(data, platform)
     outcome.said = [*_said(platform), *doctor]
     text = "\n".join(outcome.said)
@@ -280,11 +281,11 @@ def _retained(port: int) -> set[str]:
     return {topic for topic, payload in got.items() if RETAINED[topic] == payload}
 
 
-def repair(data: Path) -> dict[str, Any]:
-    """`allthings repair`, agreed to; what it answers."""
+def repair(data: Path, *, agree: bool = True) -> dict[str, Any]:
+    """`allthings repair`; what it answers."""
     program = str(Path(sysconfig.get_path("scripts")) / "allthings")
     told = subprocess.run(
-        [program, "repair", "--json", "--yes", "--data", str(data)],
+        [program, "repair", "--json", *(["--yes"] if agree else []), "--data", str(data)],
         capture_output=True,
         text=True,
         timeout=120,

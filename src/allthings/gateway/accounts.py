@@ -52,16 +52,19 @@ class Accounts:
         for kind in kinds:
             self._before[kind] = await asyncio.to_thread(roster.read, self._folder, kind)
 
-    def is_old(self, kept: KeptSession) -> bool:
-        """Whether the table had a later row of this session, so that more of the log has to be read for it."""
-        before = self._before["sessions"].get(kept.client)
-        if before is None or kept.sequence >= before.mark:
-            return False
+    def oldest(self, rows: Iterable[KeptSession]) -> int | None:
+        """The block from which on more of the log has to be read, since the table had later rows of some sessions."""
+        before = self._before["sessions"]
+        old = [kept for kept in rows if kept.client in before and kept.sequence < before[kept.client].mark]
+        if not old:
+            return None
+        sequence = min(kept.sequence for kept in old)
         _LOGGER.warning(
-            "the table of sessions has lost a row of client %r: what happened since block %d is taken from the log",
-            *(kept.client, kept.sequence),
+            "the table of sessions has older rows of %d sessions (client %r, …) than it had: what happened to them "
+            "since block %d is taken from the log",
+            *(len(old), old[0].client, sequence),
         )
-        return True
+        return sequence
 
     def loaded(self, kept: KeptSession) -> None:
         """The table has this row of a session."""

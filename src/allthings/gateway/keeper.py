@@ -87,7 +87,9 @@ class Keeper:
         await self._load_retained()
         self._replayed = await self._begin()
         rows = [each async for each in self._session_rows()]
-        self._replayed = min([self._replayed, *(kept.sequence for kept, _ in rows if self._accounts.is_old(kept))])
+        oldest = self._accounts.oldest(kept for kept, _ in rows)
+        if oldest is not None:
+            self._replayed = min(self._replayed, oldest)
         replay = Replay(self._broker, self._family, self._replayed, self._kept)
         await self._load_wills()
         self._load_sessions(replay, rows)
