@@ -207,9 +207,9 @@ def start(data: Path) -> Outcome:
         platform.start()
     except PlatformError:
         ready = any(line.startswith("ready ") for line in platform.output)
-        process = platform._process
-        status = process.returncode if process is not None and not ready else -1
-        return Outcome(False, _said(platform), status=status)
+        # Of a start that never came to an end: that of the signal.
+        status = platform.stop()
+        return Outcome(False, _said(platform), status=-1 if ready else status)
     try:
         return _examined(platform, data)
     finally:
