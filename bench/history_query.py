@@ -27,12 +27,12 @@ YEAR = 365 * DAY
 _TIME = pa.timestamp("ns", tz="UTC")
 
 
-def add_years(history: History) -> None:
+def add_years(history: History, count: int = 10) -> None:
     if history.current([("year-0", "power")]).num_rows:
         return
     sequence = block.sequence(history.newest_position())
     times = START_NS - YEAR + np.arange(525_600) * 60 * S
-    for i in range(10):
+    for i in range(count):
         sequence += 1
         n = len(times)
         values = np.sin(np.arange(n) / 5000) * 100 + np.random.default_rng(i).normal(0, 5, n)

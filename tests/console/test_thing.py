@@ -89,6 +89,21 @@ async def test_a_year_is_asked_for_in_buckets_and_seconds_as_readings(open_page:
     assert any("every" not in parse_qs(urlsplit(url).query) for url in requests)
 
 
+async def test_days_of_a_chart_are_the_viewers(open_page: OpenPage) -> None:
+    page = await open_page("/console/things/boiler?property=temperature", width=390)
+    await expect(page.locator(".u-over")).to_be_visible()
+    async with page.expect_response(lambda answer: "zone=" in answer.url and "count" in answer.url) as year:
+        await page.get_by_role("button", name="1 y", exact=True).click()
+    asked = parse_qs(urlsplit((await year.value).url).query)
+    assert asked["zone"] == ["Asia/Shanghai"]
+    assert asked["every"] == ["2d"]
+    series = (await (await year.value).json())["series"][0]
+    # Midnight in Shanghai; no bucket is cut at an edge of what was asked for.
+    assert {point[0][10:] for point in series["points"]} == {"T16:00:00Z"}
+    assert asked["from"][0].endswith("T16:00:00.000Z")
+    assert {point[4] for point in series["points"][1:-1]} == {48}
+
+
 async def test_the_chart_is_zoomed_and_moved(open_page: OpenPage) -> None:
     page = await open_page("/console/things/boiler?property=temperature&range=30d")
     over = page.locator(".u-over")

@@ -24,7 +24,7 @@ from allthings.historian.errors import QueryLimitError
 from allthings.historian.held import Held
 from allthings.historian.paging import Key, gathered, in_order, one, paged, split
 from allthings.historian.query import HistoryQuery, Series
-from allthings.things.calendar import Grid
+from allthings.things.calendar import Every, Grid
 from allthings.things.times import TIME_NS_MIN
 
 Tables = dict[Key, pa.Table]
@@ -60,7 +60,7 @@ class Aggregating:
             parts = iter([_Part(start, end, None, (start, end) if start is not None and end is not None else ())])
             return paged(query, keys, self._gathered(query, keys, parts))
         grid = Grid(query.every, query.zone)
-        if held or grid.fixed(start, end) is None:
+        if (held or grid.fixed(start, end) is None) and _is_long(start, end, grid.every):
             start, end = self._extent(query, keys)
         fixed = grid.fixed(start, end)
         if fixed is not None and not held:
@@ -173,6 +173,11 @@ def _is_small(query: HistoryQuery, keys: list[Key], part: _Part) -> bool:
     else:
         buckets_max = (part.end_ns - part.start_ns) // part.slots.width_ns + 2
     return buckets_max <= query.limit and buckets_max * len(keys) <= settings.SORTED_HERE_ROWS_MAX
+
+
+def _is_long(start_ns: int | None, end_ns: int | None, every: Every) -> bool:
+    """Whether a span is not known to be done in one part, so that it is better to know where its readings lie."""
+    return start_ns is None or end_ns is None or end_ns - start_ns > settings.SLOTS_PER_PART * every.nominal_ns
 
 
 def _parts(grid: Grid, start_ns: int, end_ns: int, series: int, *, descending: bool) -> Iterator[_Part]:

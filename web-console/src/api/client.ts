@@ -120,6 +120,7 @@ export interface HistoryRequest {
   from?: string;
   to?: string;
   every?: string;
+  zone?: string;
   aggregate?: readonly string[];
   limit?: number;
   order?: "asc" | "desc";

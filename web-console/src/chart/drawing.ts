@@ -1,7 +1,7 @@
 /** What a chart draws of one series: columns of numbers, and how new values are added at the right edge. */
 
 import type { HistorySeries, Value } from "../api/types";
-import type { Plan } from "./resolution";
+import { bucketStart, type Plan } from "./resolution";
 
 export interface Drawing extends Plan {
   /** Seconds since the epoch, growing. */
@@ -70,7 +70,7 @@ export function withLive(drawing: Drawing, timeMs: number, value: number): Drawi
       total: drawing.total + 1,
     };
   }
-  const bucket = Math.floor(timeMs / 1000 / drawing.everyS) * drawing.everyS;
+  const bucket = bucketStart(timeMs, drawing.everyS) / 1000;
   if (bucket < lastTime) return drawing;
   const fresh = bucket > lastTime;
   const count = fresh ? 0 : (drawing.counts[last] ?? 0);

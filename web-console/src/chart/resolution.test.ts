@@ -1,5 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { everyFor, everyText, planFor, READINGS_PER_PIXEL } from "./resolution";
+import {
+  bucketEnd,
+  bucketStart,
+  everyFor,
+  everyText,
+  planFor,
+  READINGS_PER_PIXEL,
+  zoneOf,
+} from "./resolution";
+
+process.env["TZ"] = "Europe/Berlin";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -25,8 +35,55 @@ describe("the bucket", () => {
     [90, "90s"],
     [300, "5m"],
     [7200, "2h"],
-    [604_800, "7d"],
+    [86_400, "1d"],
+    [604_800, "1w"],
+    [2_592_000, "1mo"],
+    [7_862_400, "3mo"],
+    [31_536_000, "1y"],
+    [63_072_000, "2y"],
   ])("of %d s is written %s", (seconds, text) => expect(everyText(seconds)).toBe(text));
+});
+
+describe("a bucket of a day and more", () => {
+  test.each([
+    // The clocks are put forward on 29 March and back on 25 October.
+    ["1d", 86_400, "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"],
+    ["1d", 86_400, "2026-10-25T22:59:59Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"],
+    ["1d", 86_400, "2026-10-25T23:00:00Z", "2026-10-25T23:00:00Z", "2026-10-26T23:00:00Z"],
+    ["2d", 172_800, "1970-01-01T12:00:00Z", "1969-12-31T23:00:00Z", "1970-01-02T23:00:00Z"],
+    ["1w", 604_800, "2026-03-29T12:00:00Z", "2026-03-22T23:00:00Z", "2026-03-29T22:00:00Z"],
+    ["1mo", 2_592_000, "2026-02-28T23:30:00Z", "2026-02-28T23:00:00Z", "2026-03-31T22:00:00Z"],
+    ["1mo", 2_592_000, "2026-02-10T00:00:00Z", "2026-01-31T23:00:00Z", "2026-02-28T23:00:00Z"],
+    ["3mo", 7_862_400, "2026-06-30T12:00:00Z", "2026-03-31T22:00:00Z", "2026-06-30T22:00:00Z"],
+    ["1y", 31_536_000, "2025-12-31T23:30:00Z", "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z"],
+    ["2y", 63_072_000, "2027-06-01T00:00:00Z", "2025-12-31T23:00:00Z", "2027-12-31T23:00:00Z"],
+  ])("of %s is the viewer's", (text, everyS, time, start, end) => {
+    expect(everyText(everyS)).toBe(text);
+    expect(zoneOf(everyS)).toBe("Europe/Berlin");
+    const ms = Date.parse(time);
+    expect(new Date(bucketStart(ms, everyS)).toISOString()).toBe(start.replace("Z", ".000Z"));
+    expect(new Date(bucketEnd(ms, everyS)).toISOString()).toBe(end.replace("Z", ".000Z"));
+  });
+
+  test.each([86_400, 604_800, 2_592_000, 7_862_400, 31_536_000])(
+    "of %d s follows the one before",
+    (everyS) => {
+      let at = bucketStart(Date.UTC(2019, 5, 1), everyS);
+      for (let count = 0; count < 100; count += 1) {
+        const end = bucketEnd(at, everyS);
+        expect(end).toBeGreaterThan(at);
+        expect(bucketStart(end - 1, everyS)).toBe(at);
+        expect(bucketStart(end, everyS)).toBe(end);
+        at = end;
+      }
+    },
+  );
+
+  test("is UTC's when it is shorter", () => {
+    expect(zoneOf(43_200)).toBeUndefined();
+    expect(bucketStart(Date.UTC(2026, 6, 1, 13), 43_200)).toBe(Date.UTC(2026, 6, 1, 12));
+    expect(bucketEnd(Date.UTC(2026, 6, 1, 13), 43_200)).toBe(Date.UTC(2026, 6, 2));
+  });
 });
 
 describe("the plan for a view", () => {

@@ -3,7 +3,7 @@
 import type { HistorySeries } from "../api/types";
 import { LruCache } from "./cache";
 import { AGGREGATES, drawingOf, type Drawing } from "./drawing";
-import { everyText, planFor, READINGS_PER_PIXEL, type Plan, type Span } from "./resolution";
+import { everyText, planFor, READINGS_PER_PIXEL, zoneOf, type Plan, type Span } from "./resolution";
 import { Together, type Found } from "./together";
 
 /** Answers kept, for all charts together. */
@@ -83,11 +83,13 @@ export class SeriesSource {
     now: number,
     signal: AbortSignal,
   ): Promise<Found> {
+    const zone = zoneOf(plan.everyS);
     const query = {
       thing: this.thing,
       from: rfc3339(plan.from),
       to: rfc3339(plan.to),
       ...(plan.everyS ? { every: everyText(plan.everyS), aggregate: aggregates } : {}),
+      ...(zone ? { zone } : {}),
       ...(limit ? { limit } : {}),
     };
     const key = JSON.stringify([this.property, query]);
