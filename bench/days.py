@@ -2,8 +2,8 @@
 
     python -m bench.days [--dsn chdb:///tmp/days]
 
-One series of one value a minute over a year is asked for. Both sides of a line are asked in turn in one run; the ratio is that of
-their medians.
+One series of one value a minute over a year is asked for. Both sides of a line are asked in turn in one run; the
+ratio is that of their medians.
 """
 
 from __future__ import annotations

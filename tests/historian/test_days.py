@@ -353,6 +353,12 @@ def test_a_state_holds_over_days_without_readings(history: History) -> None:
     assert [row["duration"] for row in rows(history.history(query)[0]).values()] == [0.0, 0.0, 21_600.0]
 
 
+def test_a_span_from_the_epoch_on_begins_there(history: History) -> None:
+    history.insert([decoded(1, [("t", "p", -2 * HOUR, 1.0), ("t", "p", HOUR, 2.0)])])
+    query = HistoryQuery((("t", "p"),), 0, 4 * HOUR, Every(1, "d"), ("twa",), zone="Europe/Berlin", now_ns=DAY)
+    assert [row["twa"] for row in rows(history.history(query)[0]).values()] == [1.75]
+
+
 def test_states_are_few(history: History) -> None:
     history.insert([decoded(1, [("t", "p", T0 + i * S, float(i % 200)) for i in range(1000)])])
     query = HistoryQuery((("t", "p"),), T0, T0 + HOUR, None, ("duration",))

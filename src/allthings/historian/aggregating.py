@@ -25,7 +25,6 @@ from allthings.historian.held import Held
 from allthings.historian.paging import Key, gathered, in_order, one, paged, split
 from allthings.historian.query import HistoryQuery, Series
 from allthings.things.calendar import Every, Grid
-from allthings.things.times import TIME_NS_MIN
 
 Tables = dict[Key, pa.Table]
 
@@ -97,9 +96,11 @@ class Aggregating:
         return (whole._replace(start_ns=start, end_ns=end) for start, end in pieces)
 
     def _part(self, query: HistoryQuery, keys: list[Key], part: _Part) -> Tables:
+        held = [name for name in query.aggregates if name in HELD]
+        if held and not part.edges:
+            return {}  # there are no readings
         rolled = self._rolled(query, keys, part)
         tables, empty = dict(split(rolled)), rolled.schema.empty_table().drop_columns(["thing", "property"])
-        held = [name for name in query.aggregates if name in HELD]
         spreads = {name: sql for name in query.aggregates if (sql := spread(name))}
         floors = self._asking.floors(keys) if held or spreads else {}
         if spreads:
@@ -107,9 +108,12 @@ class Aggregating:
             for key, table in tables.items():
                 tables[key] = _with(table, _known(more.get(key), floors.get(key), part), spreads)
             empty = _with(empty, None, spreads)
-        if held and part.edges:
+        if held:
             readings = sum(int(pc.sum(table.column("readings")).as_py()) for table in tables.values())
-            bounds = part.start_ns or part.edges[0], part.end_ns or part.edges[-1]
+            bounds = (
+                part.edges[0] if part.start_ns is None else part.start_ns,
+                part.edges[-1] if part.end_ns is None else part.end_ns,
+            )
             for key, table in self._held.answer(query, keys, part.edges, bounds, readings, floors).items():
                 if part.slots is None and key in tables and table.num_rows:
                     table = table.set_column(0, "time", tables[key].column("time"))
@@ -204,7 +208,7 @@ def _parts(grid: Grid, start_ns: int, end_ns: int, series: int, *, descending: b
 
 def _known(table: pa.Table | None, floor_ns: int | None, part: _Part) -> pa.Table | None:
     """The rows of buckets that no reading has expired of."""
-    if table is None or floor_ns is None or (part.start_ns or TIME_NS_MIN) >= floor_ns:
+    if table is None or floor_ns is None or (part.start_ns is not None and part.start_ns >= floor_ns):
         return table
     if part.slots is None:
         return None
