@@ -132,12 +132,12 @@ def make(folder: Path) -> None:
     history.begins_at(0)
     for sequence in range(1, BLOCKS + 1):
         history.insert([content(sequence)])
-        history.keep_ledger(now=True)
+        history.keep_ledger(last=True)
         if sequence == 6:
             history._engine.work.run("OPTIMIZE TABLE readings FINAL")
         if sequence in (5, ROLLED_UP):
             history.rollup(end_of(sequence))
-    history.keep_ledger(now=True)
+    history.keep_ledger(last=True)
     history.close()
 
 

@@ -125,7 +125,7 @@ async def test_a_position_ahead_of_the_history(tmp_path: Path, base: Path, ledge
     with opened(tmp_path, 0) as history:
         for sequence in range(1, 8):
             history.insert([damaging.content(sequence)])
-        history.keep_ledger(now=True)
+        history.keep_ledger(last=True)
     shutil.rmtree(tmp_path / "ledger")
     if ledger:
         shutil.copytree(base / "ledger", tmp_path / "ledger")
@@ -151,7 +151,7 @@ async def test_merges_retention_and_deletions_are_no_loss(tmp_path: Path) -> Non
     rows: list[Row] = [(thing, "p", T0 - i * 6 * 3_600 * S, float(i)) for thing in THINGS for i in range(1_500)]
     with opened(tmp_path, 0) as history:
         history.insert([decoded(1, rows), decoded(2, rows[:700])])
-        history.keep_ledger(now=True)
+        history.keep_ledger(last=True)
         history._engine.work.run("OPTIMIZE TABLE readings FINAL")
         history.retain(T0 + 31 * NS_PER_DAY, Retention())
         history.retain(T0, Retention(Keep(None, None), {"a/p": Keep(7, 30, 60)}))
@@ -159,7 +159,7 @@ async def test_merges_retention_and_deletions_are_no_loss(tmp_path: Path) -> Non
         assert history.compare() == 0
         assert (losses, history.missing) == ([], [])
         # What is dropped next is written down only by its beginning, as when a kill comes between.
-        history.keep_ledger(now=True)
+        history.keep_ledger(last=True)
         shutil.copytree(tmp_path / "ledger", tmp_path / "kept")
         with history.integrity.leaving("readings", "readings_1m", "readings_1h", "readings_1d"):
             shutil.copytree(tmp_path / "ledger", tmp_path / "during", dirs_exist_ok=True)

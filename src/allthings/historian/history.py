@@ -302,10 +302,10 @@ class History:
         """Whether readings are missing that rollups still count: made anew meanwhile they would forget them."""
         return any(each.table == "readings" for each in self.ledger.kept.missing)
 
-    def keep_ledger(self, *, now: bool = False) -> None:
-        """Write down what the history has, when it is time to."""
-        if self._opened and (now or self.integrity.due):
-            self.integrity.keep()
+    def keep_ledger(self, *, last: bool = False) -> None:
+        """Write down what the history has, when it is time to, or (`last`) since it is about to be closed."""
+        if self._opened and (last or self.integrity.due):
+            self.integrity.keep(last=last)
 
     def disk_bytes(self) -> int:
         """Bytes that the history takes on disk."""

@@ -20,7 +20,7 @@ import msgspec
 from allthings.historian import comparing, losses, parts, remaking, settings, words
 from allthings.historian.buckets import ALWAYS, LEVELS, MINUTES
 from allthings.historian.comparing import Difference
-from allthings.historian.engine import Engine
+from allthings.historian.engine import Engine, Handles
 from allthings.historian.ledger import FROM_LOG, Ledger, Loss, Missing, as_missing, lost
 from allthings.historian.losses import Gone
 from allthings.historian.parts import Damage
@@ -68,21 +68,22 @@ class Integrity:
         self._ledger.touch()
         self.keep()
 
-    def keep(self) -> None:
-        """Write down what there is now."""
+    def keep(self, *, last: bool = False) -> None:
+        """Write down what there is now. `last`: the history is about to be closed, and tells its state no more."""
+        handles = self._engine.work if last else self._engine.state
         with self._writing:
             began = time.monotonic()
-            self._note_parts(parts.progress(self._engine.work))
-            if self._ledger.kept.leaving and not parts.changing(self._engine.work):
+            self._note_parts(handles, parts.progress(handles))
+            if self._ledger.kept.leaving and not parts.changing(handles):
                 self._ledger.settled()
             self.save()
             took_s = time.monotonic() - began
             self._write_at = began + max(settings.LEDGER_EVERY_S, took_s * settings.LEDGER_PAUSE_FACTOR)
 
-    def _note_parts(self, progress: dict[str, int]) -> None:
+    def _note_parts(self, handles: Handles, progress: dict[str, int]) -> None:
         moment = self._ledger.moment()
-        found = parts.active(self._engine.work)
-        broken = [damage.detached for damage in parts.broken(self._engine.work)]
+        found = parts.active(handles)
+        broken = [damage.detached for damage in parts.broken(handles)]
         self._ledger.note(moment, found, broken, progress)
 
     def save(self) -> None:
@@ -104,7 +105,7 @@ class Integrity:
         """How often the embedded engine has met data that it cannot read, merges included, since it began."""
         if not self._engine.embedded:
             return 0
-        return parts.errors_met(self._engine.work)
+        return parts.errors_met(self._engine.state)
 
     def look_at_parts(self) -> list[Missing]:
         """Compare the parts that there are with those that were written down, once; what is missing, noted and said."""
@@ -135,7 +136,7 @@ class Integrity:
         if self._looked:
             # Which blocks of the log the newest parts came from. How far the rollups are may be what is damaged.
             with self._writing:
-                self._note_parts(self._ledger.kept.progress)
+                self._note_parts(self._engine.state, self._ledger.kept.progress)
         known = {(part.table, part.name): part for part in self._ledger.kept.parts}
         for each in damaged:
             _LOGGER.error(

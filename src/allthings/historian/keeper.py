@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from allthings.historian import settings, words
-from allthings.historian.errors import HistorianUnavailableError
+from allthings.historian.errors import HistorianUnavailableError, QueryCancelledError
 from allthings.historian.history import History
 from allthings.historian.ingest import CONSUMER, Blocks, Ingest, Source
 from allthings.historian.ledger import Missing
@@ -119,7 +119,11 @@ class Keeper:
             finally:
                 for task in beside:
                     task.cancel()
-        await asyncio.to_thread(self._history.keep_ledger, now=True)
+        try:
+            await asyncio.to_thread(self._history.keep_ledger, last=True)
+        except AllthingsError as error:
+            # What it does not tell is read from the log once more at the next start.
+            _LOGGER.warning("the history's ledger is not as new as the history: %s", error.detail)
 
     async def _try_again(self) -> bool:
         try:
@@ -146,6 +150,9 @@ class Keeper:
                 met = await asyncio.to_thread(self._history.errors_met)
                 if met > self._errors and time.monotonic() >= self._look_at:
                     await self._look()
+            except QueryCancelledError:
+                # It is about to be closed.
+                continue
             except AllthingsError as error:
                 _LOGGER.warning("the history cannot be looked at; trying again: %s", error.detail)
             except Exception:

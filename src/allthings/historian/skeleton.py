@@ -17,6 +17,8 @@ from allthings.historian.ledger import replace, sync_folder
 _COPIES: Final = "tables"
 _DAMAGED: Final = "damaged"
 _FILE_BYTES_MAX: Final = 1_000_000
+#: What the names of views begin with (see `views.py`).
+_VIEWS: Final = "sql_"
 
 
 class Skeleton:
@@ -37,7 +39,8 @@ class Skeleton:
                 copy.unlink()
 
     def restore(self, *, changed: bool) -> list[str]:
-        """Put back what is gone or empty and, with `changed`, what is not as it was copied; their names.
+        """Put back what is gone or empty and, with `changed`, what is not as it was copied; their names. Then views go
+        as well, since they are made anew at each start.
 
         Nothing is done where there is no history at all. Raises OSError.
         """
@@ -53,6 +56,9 @@ class Skeleton:
                 self._set_aside(path)
             self._copy(copy, target)
             back.append(str(path))
+        for view in list((self._history / "store").glob(f"*/*/{_VIEWS}*.sql")) if changed else ():
+            self._set_aside(view.relative_to(self._history))
+            back.append(view.name)
         return back
 
     def _set_aside(self, path: Path) -> None:
@@ -94,10 +100,13 @@ def put_aside(history: Path) -> Path:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The definitions of databases and tables, and formats: all that is no part. Links the engine makes itself."""
+    """The definitions of databases and tables, and formats: all that is no part. Links the engine makes itself, and
+    views are made anew at each start."""
     store = folder / "store"
     for found in ((folder / "metadata").glob("*.sql"), store.glob("*/*/*.sql"), store.glob("*/*/format_version.txt")):
         for path in found:
+            if path.name.startswith(_VIEWS):
+                continue
             if path.is_file() and not path.is_symlink() and path.stat().st_size <= _FILE_BYTES_MAX:
                 yield path
 
