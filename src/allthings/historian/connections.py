@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +26,8 @@ from allthings.historian.errors import HistorianUnavailableError, QueryCancelled
 #: Ends the statement that the connection of this name has under way.
 Kill = Callable[[str], None]
 
+#: What the system says, within what the client says.
+_SYSTEM: Final = re.compile(r"\[Errno -?[0-9]+\] ([^\"')\n]+)")
 _numbers: Final = itertools.count(1)
 
 
@@ -87,7 +90,7 @@ class Connections:
                 **({} if self._dsn.startswith("chdb:") else {"autogenerate_session_id": False}),
             )
         except (ClickHouseError, OSError) as error:
-            raise HistorianUnavailableError(f"no engine of the history answers: {error}") from error
+            raise HistorianUnavailableError(f"no engine of the history answers: {_reason(str(error))}") from error
         with self._lock:
             self._open[name] = client
         return name, client
@@ -119,3 +122,9 @@ class Connections:
             self._open.clear()
         for client in clients:
             client.close()
+
+
+def _reason(text: str) -> str:
+    """The system's own reason where there is one: the client wraps it in what it tried, which differs each time."""
+    reasons = _SYSTEM.findall(text)
+    return reasons[-1] if reasons else text
