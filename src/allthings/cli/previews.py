@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import typer
 
-from allthings.cli.output import remark
+from allthings.cli.output import cell, remark
+from allthings.things.display import visible
 
 _COLUMNS_SHOWN: Final = 60
 _DELIMITERS: Final = {"\t": "tab", " ": "blanks"}
@@ -20,11 +21,10 @@ def show_understood(file: Path, understood: dict[str, Any]) -> None:
     """A preview on standard error: how the file is written, its time, its columns."""
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     console = Console(stderr=True, highlight=False)
     for line in _lines(file, understood):
-        console.print(Text(line))
+        console.print(cell(line))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("column", "is", "kind", "unit", "empty", "first"):
         table.add_column(name, justify="right" if name == "empty" else "left", overflow="fold")
@@ -32,24 +32,19 @@ def show_understood(file: Path, understood: dict[str, Any]) -> None:
     for place, column in enumerate(understood["columns"][:_COLUMNS_SHOWN]):
         role = column["role"] if column["role"] != "value" or understood["shape"] == "long" else _becomes(column)
         empty = f"{column['empty']:.1%}" if column["empty"] else ""
-        cells = (column["header"], role, column["kind"], column["unit"], empty, first[place] if first else "")
-        table.add_row(*(Text(_visible(cell)) for cell in cells))
+        shown = (column["header"], role, column["kind"], column["unit"], empty, first[place] if first else "")
+        table.add_row(*map(cell, shown))
     console.print(table)
     if len(understood["columns"]) > _COLUMNS_SHOWN:
         console.print(f"and {len(understood['columns']) - _COLUMNS_SHOWN} more columns")
     for sentence in understood["said"]:
-        console.print(Text(f"· {_visible(sentence)}"))
+        console.print(cell(f"· {sentence}"))
     for question in understood["questions"]:
-        console.print(Text(f"? {_visible(question['text'])}", style="bold"))
+        console.print(cell(f"? {question['text']}", style="bold"))
 
 
 def _becomes(column: dict[str, Any]) -> str:
     return "property" if column["name"] == column["header"] else f"property {column['name']}"
-
-
-def _visible(text: str) -> str:
-    """A file's own text without signs that would steer the terminal."""
-    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def _lines(file: Path, understood: dict[str, Any]) -> Iterator[str]:
@@ -60,7 +55,7 @@ def _lines(file: Path, understood: dict[str, Any]) -> Iterator[str]:
         header = "with a header" if written["header"] else "without a header"
         form = f"columns between {delimiter}, decimal {written['decimal']}, {written['encoding']}, {header}"
     rows = f"{understood['rows']:,} rows" if understood["whole"] else f"first {understood['rows']:,} rows looked at"
-    yield _visible(f"{file.name}: {form}; {rows}")
+    yield f"{file.name}: {form}; {rows}"
     things = any(column["role"] == "thing" for column in understood["columns"])
     if not things and understood["shape"] != "things":
         yield f"thing: {understood['thing']}"
@@ -87,7 +82,7 @@ def answers(questions: list[dict[str, Any]]) -> dict[str, Any]:
     for question in questions:
         option, choices = question["option"], question["choices"]
         for number, choice in enumerate(choices, 1):
-            remark(f"  {number}  {_visible(choice)}")
+            remark(f"  {number}  {choice}")
         given = typer.prompt(option.replace("_", " "), err=True).strip()
         if given.isdigit() and 1 <= int(given) <= len(choices):
             given = choices[int(given) - 1]
@@ -111,7 +106,7 @@ def progress(file: Path, shown: bool) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(file.name, total=file.stat().st_size)
+        task = bar.add_task(visible(file.name), total=file.stat().st_size)
         yield lambda size: bar.advance(task, size)
