@@ -104,3 +104,14 @@ def test_one_more_may_be_added_and_old_ones_be_dropped() -> None:
     assert found.left(decoded).readings.num_rows == 0
     found.drop_before(block.position(3, 0))
     assert found.left(decoded) is decoded
+
+
+def test_blocks_that_were_decoded_together_are_looked_at_one_by_one() -> None:
+    """What was decoded together has the sequence of its last block, which may come after the deletion."""
+    early, late = _decoded(2, [("a", "x", 1), ("b", "x", 1)]), _decoded(9, [("a", "x", 2)])
+    readings = pa.Table.from_batches([early.readings, late.readings]).unify_dictionaries().combine_chunks()
+    together = Decoded(9, readings.to_batches()[0], events=[*early.events, *late.events])
+    found = Deletions([Deletion(("a",), (), None, None, block.position(3, 0) - 1)])
+    left = found.left(together)
+    assert left.readings.column("thing").to_pylist() == ["b", "a"]
+    assert [(one.thing, one.time_ns) for one in left.events] == [("b", 1), ("a", 2)]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from allthings.log import block
 from allthings.readings.decoded import Decoded, Event
 from allthings.registry import Deletion
+
+POSITION_MAX: Final = 2**64 - 1
 
 
 class Deletions:
@@ -37,9 +38,13 @@ class Deletions:
             self._all = tuple(each for each in self._all if each.upto >= position)
 
     def left(self, decoded: Decoded) -> Decoded:
-        """What a block still says: the same object when nothing of it was deleted."""
-        begins = block.position(decoded.sequence, 0)
-        about = [each for each in self._all if each.upto >= begins]
+        """What a block still says, or several that were decoded together: the same object when nothing of it was
+        deleted."""
+        known = self._all
+        if not known:
+            return decoded
+        first = _first(decoded)
+        about = [each for each in known if each.upto >= first]
         if not about:
             return decoded
         events = [event for event in decoded.events if not any(names_event(each, event) for each in about)]
@@ -49,6 +54,12 @@ class Deletions:
         if not gone.any():
             return decoded if len(events) == len(decoded.events) else replace(decoded, events=events)
         return replace(decoded, readings=decoded.readings.filter(pa.array(~gone)), events=events)
+
+
+def _first(decoded: Decoded) -> int:
+    """The least position of all that was decoded; its sequence is that of the last block."""
+    events = min((event.position for event in decoded.events), default=POSITION_MAX)
+    return min(events, int(decoded.readings.column("position").to_numpy().min(initial=POSITION_MAX)))
 
 
 def names(deletion: Deletion, readings: pa.RecordBatch) -> Any:

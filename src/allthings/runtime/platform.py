@@ -114,6 +114,8 @@ class Platform:
             if password is not None:
                 print(f"administrator created: user admin, password {password} (shown only now)", flush=True)  # noqa: T201
         await self._renew_model()
+        last = block.position((await self._log.status()).last + 1, 0) - 1
+        await asyncio.to_thread(self._leave_out_deleted, last)
         if not await self._keeper.try_open():
             # Devices do not wait for it: what they send is known from here on, and the past when it is there.
             removed = await asyncio.to_thread(self._registry.removals.all)
@@ -124,29 +126,36 @@ class Platform:
         self._known = await check_log(self._log, self._history)
         self._readings_before = await asyncio.to_thread(self._history.count_readings)
         last = max((await self._log.status()).last, self._known)
-        await asyncio.to_thread(self._leave_out_deleted, block.position(last + 1, 0) - 1)
+        await asyncio.to_thread(self._clamp, block.position(last + 1, 0) - 1)
+        await self._finish_deletions()
         await self._tell_twin(sequence)
 
     def _leave_out_deleted(self, newest: int) -> None:
-        """Hold back what was removed or deleted, as far as the log has come: `newest` is its last position. A log that
-        begins anew brings nothing but news."""
-        for noted in (self._registry.removals, self._registry.deletions):
-            noted.clamp(newest)
-        self._history.deletions.add(*(noted.deletion for noted in self._registry.deletions.all()))
-        self._finish_deletions()
-
-    def _finish_deletions(self) -> None:
-        """Make the deletions that were cut off; one that cannot be made now is tried again in an hour."""
+        """From here on what was deleted is left out wherever it is read again. `newest` is the log's last position."""
         for noted in self._registry.deletions.all():
+            deletion = noted.deletion
+            self._history.deletions.add(deletion._replace(upto=min(deletion.upto, newest)))
+
+    def _clamp(self, newest: int) -> None:
+        """Nothing behind the end of the log was removed or deleted: a log that begins anew brings nothing but news."""
+        self._registry.removals.clamp(newest)
+        self._registry.deletions.clamp(newest)
+
+    async def _finish_deletions(self) -> None:
+        """Make the deletions that were cut off; one that cannot be made now is tried again in an hour."""
+        for noted in await asyncio.to_thread(self._registry.deletions.all):
             if noted.done:
                 continue
             try:
-                found = self._history.delete(noted.deletion)
+                found = await asyncio.to_thread(self._history.delete, noted.deletion)
             except UnavailableError as error:
                 _LOGGER.warning("a deletion of %s is still to be made: %s", noted.deletion.things, error.detail)
                 continue
-            self._registry.deletions.done(noted.id)
+            await asyncio.to_thread(self._registry.deletions.done, noted.id)
             _LOGGER.info("a deletion that was cut off is made: %d readings more", found.readings)
+            series = self._twin.delete(noted.deletion)
+            removals = await asyncio.to_thread(self._registry.removals.all)
+            self._twin.restore(await asyncio.to_thread(self._history.current, series, removals=removals))
 
     def _past(self, finished: int) -> tuple[Past, Removals]:
         """What the history knows of the past after a block, without what was removed."""
@@ -346,7 +355,7 @@ class Platform:
     async def _retain(self) -> None:
         if not self._keeper.open or self._keeper.healing:
             return
-        await asyncio.to_thread(self._finish_deletions)
+        await self._finish_deletions()
         keep = Keep(raw_days=round(self._settings.keep_raw_days), minutes_days=round(self._settings.keep_1m_days))
         await asyncio.to_thread(self._history.retain, now_ns(), Retention(keep))
 

@@ -80,7 +80,8 @@ class Twin:
         removals: Iterable[Removal] = (),
     ) -> None:
         """Know readings of the past, given as to `load`; what is newer stays."""
-        self._removals = Removals(removals)
+        for removal in removals:
+            self._removals.add(removal)
         for batch in self._batches(table):
             self._keep(batch, restored=True)
         for thing, received_ns, position in heard:
