@@ -33,10 +33,10 @@ class Orders(NamedTuple):
 def order_of(texts: pa.Array, pattern: str, day_first: bool | None) -> Orders | None:
     """The order of the parts of dates with a year of two or four digits at their end; None when none fits."""
     there = texts.filter(pa.array(~absent(texts, True)))
-    fits = {order: _fitting(there, pattern, order) for order in ("dmy", "mdy", "ymd")}
     if day_first is not None:
         order = "dmy" if day_first else "mdy"
-        return Orders(order) if fits[order] >= TIMES_SHARE else None
+        return Orders(order) if _fitting(there, pattern, order) >= TIMES_SHARE else None
+    fits = {order: _fitting(there, pattern, order) for order in ("dmy", "mdy", "ymd")}
     valid = [order for order in ("dmy", "mdy") if fits[order] >= _FITTING]
     short = _all_short(there, pattern)
     if (
