@@ -291,6 +291,21 @@ def test_long_files() -> None:
     assert found.reading.tally.absent == {"value": 1}
 
 
+def test_long_files_whose_rows_would_replace_one_another_are_asked_about() -> None:
+    rows = ("t,2026-11-22 08:00,1", "t,2026-11-22 08:00,2", "t,2026-11-22 08:01,3", "t,2026-11-22 08:01,4")
+    (question,) = understood("\n".join(("metric,time,value", *rows)).encode()).questions
+    assert question.option == "property_column"
+    flux = "#group,false,true,true\n,result,_time,_value,_field,_measurement\n"
+    flux += ",,2024-01-01T00:00:00Z,21.5,t,room\n,,2024-01-01T00:00:00Z,40,rh,room\n"
+    assert {name for _, name, _, _ in imported(flux.encode()).rows} == {"t", "rh"}
+
+
+def test_a_line_of_totals_and_rows_of_delimiters_at_the_end() -> None:
+    found = imported(b"Timestamp;p\n5/13/2024 12:00:00 AM;1\n5/13/2024 12:15:00 AM;2\nTotal;3\n;\n;\n")
+    assert found.of("p") == [1, 2]
+    assert [(error.row, error.reason) for error in found.reading.errors.listed] == [(3, "'Total' is no time")]
+
+
 def test_a_column_a_thing() -> None:
     found = imported(b"time,pump 1,pump 2\n2026-11-22 08:00,1,2\n", columns_are="things", property="pressure")
     assert found.rows == [

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from allthings.readings.files import forms
-from allthings.readings.files.absent import absent
 from allthings.readings.files.settings import TIMES_SHARE
 from allthings.things.times import NS_PER_DAY
 
@@ -32,7 +31,8 @@ class Orders(NamedTuple):
 
 def order_of(texts: pa.Array, pattern: str, day_first: bool | None) -> Orders | None:
     """The order of the parts of dates with a year of two or four digits at their end; None when none fits."""
-    there = texts.filter(pa.array(~absent(texts, True)))
+    # A line of totals at the end is no date of any order.
+    there = texts.filter(pa.array(forms.matches(texts, pattern)))
     if day_first is not None:
         order = "dmy" if day_first else "mdy"
         return Orders(order) if _fitting(there, pattern, order) >= TIMES_SHARE else None

@@ -42,10 +42,25 @@ def shape_of(sample: Sample, taken: Sequence[int], times: pa.Array | None, optio
         if thing is None:
             left = [place for place in free if place not in (property_, value)]
             thing = _first(sample, left, words.THINGS)
-        return Shape("long", thing, property_, value)
+        return Shape("long", thing, property_, value, questions=_doubled(sample, times, property_, thing))
     if options.thing_column or times is None:
         return Shape("wide", thing)
     return _told_apart(sample, free, times, options)
+
+
+def _doubled(sample: Sample, times: pa.Array | None, property_: int, thing: int | None) -> tuple[Question, ...]:
+    """What to ask where rows of one thing and property share their times, since they would replace one another."""
+    if times is None:
+        return ()
+    first = _firsts([times, *(sample.texts(place) for place in range(len(sample.headers)))])
+    keys = [times, sample.texts(property_), *([] if thing is None else [sample.texts(thing)])]
+    if _shared([key.take(first) for key in keys]) <= SHARED_TIMES_MAX:
+        return ()
+    text = (
+        f"rows of one time have the same {shown(sample, property_)}: say with --property-column and --thing-column "
+        "which columns name the property and the thing"
+    )
+    return (Question("property_column", text, sample.headers),)
 
 
 def _chosen(sample: Sample, name: str) -> int | None:

@@ -15,7 +15,7 @@ PREAMBLE_LINES_MAX: Final = 100
 #: Columns of a file.
 COLUMNS_MAX: Final = 4_096
 #: Text that is read at once. Values of a piece are in memory several times, so it bounds that.
-PIECE_BYTES: Final = 2 << 20
+PIECE_BYTES: Final = 1 << 20
 #: One row; a quote that is never closed ends here.
 ROW_BYTES_MAX: Final = 8 << 20
 #: A file that cannot be read from its beginning (Parquet, Arrow, a JSON document) is put on disk first.
@@ -25,7 +25,7 @@ DOCUMENT_BYTES_MAX: Final = 64 << 20
 #: Rows of columnar files that are read at once.
 BATCH_ROWS: Final = 65_536
 #: Values of one piece are handed on in batches of about this many, so that rows of many columns stay bounded.
-READINGS_AT_ONCE: Final = 500_000
+READINGS_AT_ONCE: Final = 250_000
 #: A column is numbers (or booleans) if more than this part of its cells are; the others are then refused.
 MAJORITY: Final = 0.5
 #: Of the cells of a column of times, at least this part reads as one.

@@ -285,7 +285,8 @@ def _only_date(sample: Sample, place: int, options: Options, asked: bool = False
     there = texts.filter(pa.array(~absent(texts, True)))
     if not len(there) or len(there) < TIMES_SHARE * len(texts):
         return None
-    months = {name: forms.FORMS[name] for name in ("ym", "by")} if bonus or asked else {}
+    monthly = bonus or asked or names.in_words(header, words.MONTH_WORDS)
+    months = {name: forms.FORMS[name] for name in ("ym", "by")} if monthly else {}
     for name, pattern in {**forms.DATE_ONLY, **months}.items():
         if not _most(there, pattern) or (name == "compact" and not bonus and place):
             continue

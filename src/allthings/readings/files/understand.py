@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from typing import IO, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -169,7 +170,8 @@ def _look_text(text: str, sniffed: dialect.Head, tail: bytes, whole: bool, encod
     if not whole:
         data = data[: data.rfind(b"\n") + 1]
     piece = parse(data, sniffed.dialect, width)
-    columns, rows, of_tail = _cut(piece.columns), min(len(piece.rows), SAMPLE_ROWS_MAX), 0
+    columns, of_tail = _filled(_cut(piece.columns)), 0
+    rows = len(columns[0])
     if tail:
         text = tail.decode(encoding, "replace")
         last = parse(text.partition("\n")[2].encode(), sniffed.dialect, width)
@@ -177,6 +179,12 @@ def _look_text(text: str, sniffed: dialect.Head, tail: bytes, whole: bool, encod
         columns = [pa.concat_arrays([one, other]) for one, other in zip(columns, last.columns, strict=True)]
     sample = Sample(sniffed.header, columns, rows + of_tail, sniffed.units, of_tail, len(piece.faults))
     return Looked("csv", sample, sniffed.dialect, sniffed.said)
+
+
+def _filled(columns: list[Any]) -> list[Cells]:
+    """The rows in which something stands; spreadsheets leave rows of delimiters at the end."""
+    something = functools.reduce(pc.or_, (pc.not_equal(column, "") for column in columns))
+    return [column.filter(something) for column in columns]
 
 
 def _cut(columns: list[Cells]) -> list[Cells]:

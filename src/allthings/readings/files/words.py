@@ -110,8 +110,8 @@ CERTAIN_THINGS: Final = (
     "macaddress", "lclid", "sourcekey", "设备", "站点",
 )  # fmt: skip
 PROPERTIES: Final = (
-    "property", "metric", "metricname", "measurement", "measure", "measurand", "parameter", "parametername",
-    "parametercode", "variable", "variablename", "quantity", "field", "signal", "signalname",
+    "property", "metric", "metricname", "field", "measurement", "measure", "measurand", "parameter", "parametername",
+    "parametercode", "variable", "variablename", "quantity", "signal", "signalname",
     "point", "pointname",
     "tag", "tagname", "channel", "channelname", "datapoint", "key", "attribute", "attr",
     "observedproperty", "pollutant",
