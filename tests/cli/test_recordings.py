@@ -95,7 +95,7 @@ def test_a_file_without_times_has_none(tmp_path: Path) -> None:
         ("x.parquet", "no parquet", "cannot be read"),
         ("x.csv", "", "cannot be read"),
         ("x.csv", "time,a\n,1\n", "1 rows have no time"),
-        ("x.csv", "time,a\nyesterday,1\n", "'yesterday' is no RFC 3339 time"),
+        ("x.csv", "time,a\nyesterday,1\n", "'yesterday' is no RFC 3339"),
         ("x.csv", "time\n2019-01-01\n", "no column beside"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -84,7 +85,7 @@ def joined(chosen: list[Cells], moment: Moment) -> pa.Array:
     """The texts of the columns that make a time, as one."""
     texts = [texts_of(cells) for cells in chosen]
     if len(texts) == 1:
-        return texts[0]
+        return without_exponents(texts[0]) if moment.form == "epoch" else texts[0]
     if moment.form.startswith("parts"):
         texts = [pc.replace_substring_regex(text, r"^(\d+)\.0+$", r"\1") for text in texts]
     if moment.form == "hour":
@@ -95,6 +96,17 @@ def joined(chosen: list[Cells], moment: Moment) -> pa.Array:
     if moment.form in ("parts-hhmm", "parts-clock"):
         return pc.binary_join_element_wise(pc.binary_join_element_wise(*texts[:-1], "-"), texts[-1], " ")
     return pc.binary_join_element_wise(*texts, " ")
+
+
+def without_exponents(texts: pa.Array) -> pa.Array:
+    """Epochs that a program wrote as 1.5945120943859746E9, with all their digits; 1.59E+09 has lost too many."""
+    shortened = forms.matches(texts, forms.EXPONENT)
+    if not shortened.any():
+        return texts
+    cells = texts.to_pylist()
+    for row in np.flatnonzero(shortened).tolist():
+        cells[row] = format(Decimal(cells[row]), "f")
+    return pa.array(cells, pa.string())
 
 
 def parse(chosen: list[Cells], texts: pa.Array, moment: Moment) -> forms.Parsed:

@@ -76,6 +76,9 @@ YEAR_DAY: Final = r"^(?P<y>\d{4}) (?P<yday>\d{1,3})(?: (?P<h>\d{1,2}))?$"
 CLOCK_ONLY: Final = f"^(?:{_CLOCK}{_RANGE}|{_HOUR})$"
 EPOCH: Final = r"^(?P<n>[+-]?\d{1,19})(?:[.,](?P<f>\d{1,12}))?$"
 
+#: An epoch with an exponent and enough digits to mean one moment.
+EXPONENT: Final = r"^\d\.\d{8,20}[eE]\+?\d{1,2}$"
+
 #: strptime's directives as expressions.
 _DIRECTIVES: Final = {
     "Y": r"(?P<y>\d{4})", "y": r"(?P<c>\d{2})", "m": r"(?P<mo>\d{1,2})", "d": r"(?P<d>\d{1,2})",

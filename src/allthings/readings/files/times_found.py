@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from allthings.readings.files import forms, names, words
 from allthings.readings.files.absent import absent
+from allthings.readings.files.clock import without_exponents
 from allthings.readings.files.order import Orders, order_of
 from allthings.readings.files.plan import Moment, Options, Question
 from allthings.readings.files.sample import Sample
@@ -155,7 +156,9 @@ def _numbers(sample: Sample, place: int, there: pa.Array, bonus: float, said: bo
     """Numbers since the epoch, or days as spreadsheets count them."""
     if not (bonus or said or place == 0):
         return None
-    if not _all(there, r"^[+-]?\d{1,19}([.,]\d{1,12})?$"):
+    if bonus or said:
+        there = without_exponents(there)
+    if not _all(there, r"^[+-]?\d{1,19}([.,]\d{1,20})?$"):
         return None
     parsed = forms.read(there, forms.EPOCH)
     seconds = parsed.local // NS_PER_S
