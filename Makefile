@@ -17,6 +17,8 @@ JAVASCRIPT := tests/javascript/node_modules/.package-lock.json
 DEMO_DATA ?= data/demo
 # More arguments for the command behind a target: make demo ARGS="--speed 4", make test ARGS=tests/mqtt
 ARGS ?=
+# Tests wait more than they compute: two for each core.
+WORKERS ?= 4
 FUZZ_S ?= 600
 SOAK_S ?= 3600
 
@@ -69,7 +71,7 @@ demo: $(READY) $(STATIC)  ## the whole platform with real recordings as live thi
 
 test: $(READY) $(STATIC) $(JAVASCRIPT)  ## all tests but the long ones
 	@scripts/system-packages chromium mosquitto mosquitto-clients strace
-	$(PY) -m pytest -m "not soak" -n 2 --durations 25 $(ARGS)
+	$(PY) -m pytest -m "not soak" -n $(WORKERS) --durations 25 $(ARGS)
 
 lint: $(READY)  ## style, types, layers, deployment files, documentation
 	$(BIN)/ruff check .

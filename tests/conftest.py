@@ -21,8 +21,9 @@ settings.register_profile("repeatable", deadline=None, derandomize=True, suppres
 settings.register_profile("random", deadline=None, print_blob=True, suppress_health_check=_QUIET)
 settings.load_profile(os.environ.get("ALLTHINGS_EXAMPLES", "repeatable"))
 
-#: Folders of what starts the whole platform, which takes longest: so those come first.
-_PLATFORM = ("cli", "console", "runtime", "scenes", "soak")
+#: Folders of what starts the whole platform, which takes longest, so those come first; and which of two workers runs
+#: them, one after the other, so that never more than two platforms want the machine at once.
+_PLATFORM = {"cli": 1, "console": 1, "runtime": 2, "scenes": 2, "soak": 2}
 #: Folders of what opens an embedded history in the test's own process. Each opening keeps some file descriptors, and
 #: paho's select() ends at number 1023: so those come last, whichever worker has time for them.
 _HISTORY = ("historian", "web")
@@ -36,7 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """One worker begins with the whole platform; the others take the rest file by file, in the order from above."""
+    """Two workers begin with the whole platform; the others take the rest file by file, in the order from above.
+
+    Most tests wait (for disks, timers, processes) more than they compute, so there are twice as many workers as cores.
+    """
     config.option.loadscopereorder = False
     return _Scheduling(config, log)
 
@@ -44,7 +48,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 class _Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        return "the platform" if file.split("/")[1] in _PLATFORM else file
+        platform = _PLATFORM.get(file.split("/")[1])
+        return f"platform {platform}" if platform else file
 
 
 def _place(nodeid: str) -> int:

@@ -28,6 +28,10 @@ PAGES = {
     "/console/access?tab=audit": "Access",
     "/console/settings": "Settings",
 }
+#: When something was drawn first; the browser notes it a moment later.
+FIRST_PAINT = """new Promise((told) => new PerformanceObserver((list) => {
+    for (const entry of list.getEntriesByName("first-contentful-paint")) told(entry.startTime);
+}).observe({ type: "paint", buffered: true }))"""
 FIRST_PAINT_MS_MAX = 1_000
 TRIES = 4
 #: WCAG 2.2, success criterion 1.4.3.
@@ -67,7 +71,7 @@ async def test_the_first_paint_comes_at_once(open_page: OpenPage, path: str) -> 
     for _ in range(TRIES):
         await page.reload()
         await expect(page.get_by_role("heading", level=1)).to_be_visible()
-        took.append(await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        took.append(await page.evaluate(FIRST_PAINT))
     assert min(took) < FIRST_PAINT_MS_MAX, took
 
 

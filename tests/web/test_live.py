@@ -224,14 +224,16 @@ async def test_odd_places_give_values_or_a_gap(server: str, platform: Platform, 
     given = {"last": place} if header else {"after": place}
     async with Reader(server, platform.token, thing="l-7", **given) as reader:
         name, data = await reader.event()
-        assert int(reader.last_id) > 0
-        if name == "gap":
-            assert data["before"] == reader.last_id
+        if name == "gap" and data["before"] == reader.last_id:
             await platform.publish("things/l-7/properties/a", b"2")
             assert (await reader.values(1))[0][0] == "l-7"
         else:
+            # What is still there follows; a gap before it if the log is longer than is looked through.
             assert place in ("0", "1", "1048575", "1048576")
-            assert data["values"][0]["thing"] == "l-7"
+            if name == "gap":
+                name, data = await reader.event()
+            assert (name, data["values"][0]["thing"]) == ("values", "l-7")
+        assert int(reader.last_id) > 0
 
 
 def test_streams_are_bounded() -> None:
