@@ -1,3 +1,3 @@
 """allthings: the open platform for the Internet of Things."""
 
-__version__ = "0.1.0"
+__version__ = "0.3.0"

@@ -112,7 +112,7 @@ async def logout(request: Request[Identity, None, Any], services: Given) -> Resp
     "/api/me",
     summary="Who is logged in",
     tags=["sessions"],
-    opt=describe(example={"user": "admin", "role": "admin", "open": False, "version": "0.1.0"}),
+    opt=describe(example={"user": "admin", "role": "admin", "open": False, "version": "0.3.0"}),
 )
 async def me(request: Request[Identity, None, Any], services: Given) -> Me:
     """The person or program that asks."""

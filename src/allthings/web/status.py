@@ -210,7 +210,7 @@ class StatusKeeper:
 
 
 _EXAMPLE = {
-    "version": "0.1.0",
+    "version": "0.3.0",
     "started": "2026-11-22T08:00:00Z",
     "now": "2026-11-22T08:30:00Z",
     "things": {"total": 12, "online": 11, "discovered": 2},
