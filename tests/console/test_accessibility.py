@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.console.conftest import Console, OpenPage
+from tests.console.test_import import FILE, choose
 from tests.console.test_looks import PAGES
 
 pytestmark = [pytest.mark.browser, pytest.mark.system, pytest.mark.timeout(480)]
@@ -44,6 +45,20 @@ async def test_axe_finds_nothing_on_any_page(
         await expect(page.locator("[aria-busy=true]")).to_have_count(0)
         problems[path] = await found(page, axe)
     assert {path: lines for path, lines in problems.items() if lines} == {}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+async def test_axe_finds_nothing_while_a_file_is_imported(open_page: OpenPage, axe: str, dark: bool) -> None:
+    page = await open_page("/console/import", dark=dark, width=390 if dark else 1440)
+    await choose(page, "axe.csv", FILE)
+    question = page.get_by_role("alert")
+    await expect(question).to_be_visible()
+    await page.get_by_text("More", exact=True).click()
+    assert await found(page, axe) == []
+    await question.get_by_role("button", name="Day first").click()
+    await page.get_by_role("button", name="Import", exact=True).click()
+    await expect(page.get_by_role("link", name="Chart of axe")).to_be_visible()
+    assert await found(page, axe) == []
 
 
 async def test_axe_finds_nothing_in_dialogs(open_page: OpenPage, axe: str) -> None:

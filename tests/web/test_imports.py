@@ -65,6 +65,29 @@ async def test_json_and_parquet(http: httpx.AsyncClient) -> None:
     assert (await send(http, sink.getvalue(), "i.parquet")).json()["first"] == "2026-11-22T08:30:00Z"
 
 
+async def test_a_preview_looks_at_the_beginning_of_what_unpacks_to_much(http: httpx.AsyncClient) -> None:
+    rows = "".join(f"{1_600_000_000 + n},{n}\n" for n in range(200_000))
+    shown = (await send(http, gzip.compress(f"time,n\n{rows}".encode()), "i-much.csv.gz", "/preview")).json()
+    assert shown["understood"]["first"] == "2020-09-13T12:26:40Z"
+    assert not shown["understood"]["whole"]
+
+
+@pytest.mark.parametrize(
+    ("header", "time", "options", "by"),
+    [
+        ("time", "2026-11-22T08:30:00Z", {}, ""),
+        ("time", "2026-11-22 08:30", {}, "platform"),
+        ("time (UTC)", "2026-11-22 08:30", {}, "header"),
+        ("time (UTC)", "2026-11-22 08:30", {"zone": "Europe/Berlin"}, "option"),
+    ],
+)
+async def test_a_preview_says_who_says_the_zone(
+    http: httpx.AsyncClient, header: str, time: str, options: dict[str, str], by: str
+) -> None:
+    shown = await send(http, f"{header},v\n{time},1\n".encode(), "i-zone.csv", "/preview", **options)
+    assert shown.json()["understood"]["zone_by"] == by
+
+
 async def test_a_file_larger_than_an_upload_is_taken_as_it_arrives(http: httpx.AsyncClient) -> None:
     rows = 300_000
 

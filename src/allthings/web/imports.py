@@ -93,6 +93,7 @@ _UNDERSTOOD: Final = {
         "said": ["the day stands first, since the other order has a month above 12"],
         "questions": [],
         "preview": [["01.01.2026 00:00", "2,31"]],
+        "zone_by": "option",
     },
     "options": {"day_first": True, "zone": "Europe/Berlin"},
 }  # fmt: skip
@@ -146,7 +147,7 @@ async def preview(
 def _preview(services: Services, start: bytes, tail: bytes, options: Options, name: str, whole: bool) -> Preview:
     head = Head()
     head.feed(start)
-    if whole:
+    if whole and not head.full:
         head.finish()
     about: dict[str, Any] = {"name": name, "zone": services.settings.zone, "received_ns": services.clock()}
     if (form := head.form()) == "json":

@@ -1,6 +1,7 @@
 /** The one place that speaks HTTP to the platform. */
 
 import { readJson, writeJson } from "../text/json";
+import type { FileStart, ImportOptions, Imported, Preview } from "./imports";
 import type {
   ConnectInfo,
   CurrentValue,
@@ -29,6 +30,7 @@ export class ApiError extends Error {
   }
 }
 
+const BYTES = { "Content-Type": "application/octet-stream" };
 const PASSWORD_PATHS = new Set(["/api/login", "/api/me/password"]);
 
 let onUnauthorized: () => void = () => {};
@@ -73,7 +75,10 @@ export async function request<T>(
 ): Promise<T> {
   const init: RequestInit = { method, headers: { Accept: "application/json" }, credentials: "same-origin" };
   if (signal) init.signal = signal;
-  if (body !== undefined) {
+  if (body instanceof Blob) {
+    init.body = body;
+    init.headers = { ...init.headers, ...BYTES };
+  } else if (body !== undefined) {
     init.body = writeJson(body);
     init.headers = {
       ...init.headers,
@@ -95,6 +100,34 @@ export async function request<T>(
   }
   const text = await response.text();
   return (text ? readJson(text) : undefined) as T;
+}
+
+/** Send a file of any size. `onsent` is told how many bytes have gone, which fetch does not tell. */
+export function sendFile<T>(
+  path: string,
+  file: Blob,
+  onsent: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const sending = new XMLHttpRequest();
+    const stop = () => sending.abort();
+    sending.open("POST", path);
+    sending.setRequestHeader("Accept", "application/json");
+    sending.setRequestHeader("Content-Type", BYTES["Content-Type"]);
+    sending.upload.onprogress = (event) => onsent(event.loaded);
+    sending.onerror = () => reject(new ApiError(0, "offline", "", ""));
+    sending.onabort = () => reject(new DOMException("", "AbortError"));
+    sending.onload = async () => {
+      if (sending.status === 200) return resolve(readJson(sending.responseText) as T);
+      const { status, statusText } = sending;
+      if (status === 401) onUnauthorized();
+      reject(await problemOf(new Response(sending.responseText, { status, statusText })));
+    };
+    sending.onloadend = () => signal.removeEventListener("abort", stop);
+    signal.addEventListener("abort", stop);
+    sending.send(file);
+  });
 }
 
 export function isAbort(error: unknown): boolean {
@@ -171,6 +204,26 @@ export const api = {
   deleteHistory: (thing: string) => request<DeletedHistory>("DELETE", address("/api/history", { thing })),
   history: (query: HistoryRequest, signal?: AbortSignal) =>
     request<History>("GET", historyAddress(query), undefined, signal),
+
+  previewImport: (file: FileStart, options: ImportOptions, signal: AbortSignal) =>
+    request<Preview>(
+      "POST",
+      address("/api/imports/preview", {
+        name: file.name,
+        options: writeJson(options),
+        head: file.head,
+        whole: file.whole,
+      }),
+      file.bytes,
+      signal,
+    ),
+  importFile: (file: File, options: ImportOptions, onsent: (bytes: number) => void, signal: AbortSignal) =>
+    sendFile<Imported>(
+      address("/api/imports", { name: file.name, options: writeJson(options) }),
+      file,
+      onsent,
+      signal,
+    ),
 
   rejects: (query: RejectsQuery, signal?: AbortSignal) =>
     request<RejectPage>("GET", address("/api/rejects", { ...query }), undefined, signal),

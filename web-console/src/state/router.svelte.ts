@@ -9,6 +9,7 @@ export const pages: Record<RouteName, () => Promise<{ default: Component<never> 
   overview: () => import("../pages/Overview.svelte"),
   things: () => import("../pages/Things.svelte"),
   thing: () => import("../pages/Thing.svelte"),
+  import: () => import("../pages/Import.svelte"),
   discovered: () => import("../pages/Discovered.svelte"),
   rejects: () => import("../pages/Rejects.svelte"),
   clients: () => withMqttWords(import("../pages/Clients.svelte")),

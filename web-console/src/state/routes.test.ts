@@ -10,6 +10,7 @@ describe("addresses", () => {
     ["/console/things/urn%3Aa%2Fb", "thing", "urn:a/b"],
     ["/console/things/a/b", "missing", ""],
     ["/console/things/%E0%A4%A", "missing", ""],
+    ["/console/import", "import", ""],
     ["/console/rejects", "rejects", ""],
     ["/console/clients", "clients", ""],
     ["/console/explorer", "explorer", ""],

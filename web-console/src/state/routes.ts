@@ -13,6 +13,7 @@ export type RouteName =
   | "overview"
   | "things"
   | "thing"
+  | "import"
   | "discovered"
   | "rejects"
   | "clients"
@@ -29,6 +30,7 @@ export const BASE = "/console";
 const SINGLE: Record<string, RouteName> = {
   "": "overview",
   things: "things",
+  import: "import",
   discovered: "discovered",
   rejects: "rejects",
   clients: "clients",
@@ -61,6 +63,7 @@ export const paths = {
   overview: "/",
   things: `${BASE}/things`,
   thing: (thing: string) => `${BASE}/things/${encodeURIComponent(thing)}`,
+  import: `${BASE}/import`,
   discovered: `${BASE}/discovered`,
   rejects: `${BASE}/rejects`,
   clients: `${BASE}/clients`,

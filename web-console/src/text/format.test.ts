@@ -22,6 +22,14 @@ describe("numbers", () => {
   });
 });
 
+test.each([
+  [600, "10 min"],
+  [5_400, "90 min"],
+  [86_400, "1 day"],
+  [0.25, "0.25 sec"],
+  [61, "61 sec"],
+])("a period of %d s is %s", (seconds, text) => expect(format.formatPeriod(seconds, "en")).toBe(text));
+
 test("bytes have a unit that fits", () => {
   expect(format.formatBytes(0, "en")).toBe("0 B");
   expect(format.formatBytes(1_500, "en")).toBe("1.5 kB");

@@ -114,6 +114,19 @@ export function formatDuration(seconds: number, locale: string): string {
   }).format(Math.floor(size / divisor));
 }
 
+/** The step between readings, exactly, in the largest unit that holds it whole: "10 min", "90 sec". */
+export function formatPeriod(seconds: number, locale: string): string {
+  const [, size, unit] = [...AGE_STEPS.slice(0, 4)]
+    .reverse()
+    .find(([, divisor]) => seconds >= divisor && seconds % divisor === 0) ?? [0, 1, "second"];
+  return numberFormat(locale, {
+    style: "unit",
+    unit,
+    unitDisplay: "short",
+    maximumSignificantDigits: 6,
+  }).format(seconds / size);
+}
+
 /** A time in the viewer's zone, with the date unless it is today. */
 export function formatTime(ms: number, locale: string, nowMs: number): string {
   const sameDay = new Date(ms).toDateString() === new Date(nowMs).toDateString();

@@ -20,6 +20,7 @@ export const show = {
   exactly: (value: Value) =>
     format.formatExactly(value, preferences.locale, { yes: t("value.true"), no: t("value.false") }),
   duration: (seconds: number) => format.formatDuration(seconds, preferences.locale),
+  period: (seconds: number) => format.formatPeriod(seconds, preferences.locale),
   time: (ms: number) => format.formatTime(ms, preferences.locale, clock.now),
   fullTime: (ms: number) => format.formatFullTime(ms, preferences.locale),
 

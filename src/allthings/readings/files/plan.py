@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Role: TypeAlias = Literal["time", "thing", "property", "value", "left"]
+#: Who says the zone of times without an offset; "" where none is needed.
+ZoneBy: TypeAlias = Literal["", "option", "header", "platform"]
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -100,7 +102,8 @@ class Understood(msgspec.Struct, frozen=True):
 
     `form`: csv, ndjson, json, parquet or arrow. `shape`: wide (a column a property), long (property and value in
     columns) or things (a column a thing). `first`, `last`: RFC 3339, of the sample and the end of the file; `period_s`:
-    the usual step. `rows`: of the sample, `whole` if that is all. `said`: what was decided, in sentences.
+    the usual step. `rows`: of the sample, `whole` if that is all. `said`: what was decided, in sentences. `zone_by`:
+    who says the zone of times without an offset, "" when none is needed.
     """
 
     form: str
@@ -117,3 +120,4 @@ class Understood(msgspec.Struct, frozen=True):
     said: tuple[str, ...] = ()
     questions: tuple[Question, ...] = ()
     preview: tuple[tuple[str, ...], ...] = ()
+    zone_by: ZoneBy = ""

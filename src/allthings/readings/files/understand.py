@@ -17,7 +17,7 @@ from allthings.readings.files.delimited import parse
 from allthings.readings.files.json_rows import JsonRows, decoded, document
 from allthings.readings.files.kinds import judge
 from allthings.readings.files.piece import Cells
-from allthings.readings.files.plan import Column, Dialect, Moment, Options, Question, Role, Understood
+from allthings.readings.files.plan import Column, Dialect, Moment, Options, Question, Role, Understood, ZoneBy
 from allthings.readings.files.roles import Shape, shape_of
 from allthings.readings.files.sample import Sample
 from allthings.readings.files.settings import SAMPLE_ROWS_MAX
@@ -93,9 +93,10 @@ def _understood(looked: Looked, options: Options, *, name: str, zone: str, recei
     said, questions = list(looked.said), list[Question]()
     moment: Moment | None = None
     times: pa.Array | None = None
+    zone_by: ZoneBy = ""
     found = None if options.now else times_found.find(sample, options)
     if found is not None:
-        moment, zone_said = _located(found.moment, sample, options, zone)
+        moment, zone_by, zone_said = _located(found.moment, sample, options, zone)
         said += [*found.said, *([zone_said] if zone_said else [])]
         questions += [found.question] if found.question else []
         times = clock.joined([sample.columns[place] for place in moment.columns], moment)
@@ -129,6 +130,7 @@ def _understood(looked: Looked, options: Options, *, name: str, zone: str, recei
         said=tuple(said),
         questions=tuple(questions),
         preview=_preview(sample),
+        zone_by=zone_by,
     )
 
 
@@ -191,16 +193,17 @@ def _cut(columns: list[Cells]) -> list[Cells]:
     return [column[:SAMPLE_ROWS_MAX] for column in columns]
 
 
-def _located(moment: Moment, sample: Sample, options: Options, zone: str) -> tuple[Moment, str]:
-    """The moment with its zone, and what to say of it."""
+def _located(moment: Moment, sample: Sample, options: Options, zone: str) -> tuple[Moment, ZoneBy, str]:
+    """The moment with its zone, who says that, and what to say of it."""
     if not moment.zone:
-        return moment, ""
+        return moment, "", ""
     if options.zone:
         find_zone(options.zone)
-        return _with_zone(moment, options.zone), f"times without an offset are of {options.zone}"
+        return _with_zone(moment, options.zone), "option", f"times without an offset are of {options.zone}"
     if any(names.says_utc(sample.headers[place]) for place in moment.columns):
-        return _with_zone(moment, "UTC"), "times are UTC, as the header says"
-    return _with_zone(moment, zone), f"times have no offset: they are taken as {zone}, the platform's zone; see --zone"
+        return _with_zone(moment, "UTC"), "header", "times are UTC, as the header says"
+    said = f"times have no offset: they are taken as {zone}, the platform's zone; see --zone"
+    return _with_zone(moment, zone), "platform", said
 
 
 def _with_zone(moment: Moment, zone: str) -> Moment:
