@@ -34,12 +34,6 @@ FIRST_PAINT = """new Promise((told) => new PerformanceObserver((list) => {
     for (const entry of list.getEntriesByName("first-contentful-paint")) told(entry.startTime);
 }).observe({ type: "paint", buffered: true }))"""
 FIRST_PAINT_MS_MAX = 1_000
-#: What is laid out, and so visible to a test, may not be painted yet.
-FIRST_PAINT = """new Promise((resolve) =>
-  new PerformanceObserver((list) => {
-    const [paint] = list.getEntriesByName("first-contentful-paint");
-    if (paint) resolve(paint.startTime);
-  }).observe({ type: "paint", buffered: true }))"""
 TRIES = 4
 #: WCAG 2.2, success criterion 1.4.3.
 CONTRAST_MIN = 4.5

@@ -72,6 +72,13 @@ async def test_a_preview_looks_at_the_beginning_of_what_unpacks_to_much(http: ht
     assert not shown["understood"]["whole"]
 
 
+@pytest.mark.parametrize(("rows", "whole"), [(19_000, True), (21_000, False)])
+async def test_a_preview_says_whether_it_looked_at_every_row(http: httpx.AsyncClient, rows: int, whole: bool) -> None:
+    text = "time,n\n" + "".join(f"{1_600_000_000 + n},{n}\n" for n in range(rows))
+    shown = (await send(http, text.encode(), "i-rows.csv", "/preview")).json()["understood"]
+    assert (shown["whole"], shown["rows"]) == (whole, min(rows, 20_000))
+
+
 @pytest.mark.parametrize(
     ("header", "time", "options", "by"),
     [

@@ -25,13 +25,18 @@ class Importing {
   /** The first thing of the file can be looked at. */
   ready = $state(false);
 
-  private start: FileStart | null = null;
+  private start = $state.raw<FileStart | null>(null);
   private aborter = new AbortController();
   private user = "";
 
   /** Whether there is nothing left to say, so that it may begin. */
   get open(): boolean {
     return !this.looking && !this.sending && !this.problem && this.preview?.understood.questions.length === 0;
+  }
+
+  /** Whether the preview saw the file's last rows beside its first. */
+  get ends(): boolean {
+    return this.start !== null && this.start.bytes.size > this.start.head;
   }
 
   /** Whose file it is: the next one to log in here shall not see it. */

@@ -65,7 +65,7 @@ export const delimiterName = (delimiter: string) => word(DELIMITERS, delimiter);
 export const forPage = (text: string) =>
   text.replace(/--[a-z]+(?:-[a-z]+)*/g, (option) => {
     const key = OPTIONS[option];
-    return key ? `“${t(key)}”` : option;
+    return key ? `"${t(key)}"` : option;
   });
 
 /** What is asked, and whether that is the platform's own English. */

@@ -126,7 +126,7 @@ def _understood(looked: Looked, options: Options, *, name: str, zone: str, recei
         last=last,
         period_s=period,
         rows=sample.rows - sample.tail,
-        whole=whole,
+        whole=whole and sample.rows < SAMPLE_ROWS_MAX,
         said=tuple(said),
         questions=tuple(questions),
         preview=_preview(sample),
