@@ -78,6 +78,12 @@ async def test_a_file_is_dropped_and_asks_for_its_time(open_page: OpenPage) -> N
     await expect(question).to_contain_text("哪一列是读数的时间")
     await question.get_by_role("button", name="a", exact=True).click()
     await expect(question).to_contain_text("is no time that is known here")
+    # Another one dropped anywhere takes the place of the first.
+    await page.evaluate(drop, "Messzeit_;v\nspät;1\nfrüh;2\n")
+    await expect(question).to_contain_text("哪一列是读数的时间")
+    await page.evaluate(drop, "a;b\nx;2\ny;4\n")
+    await question.get_by_role("button", name="a", exact=True).click()
+    await expect(question).to_contain_text("is no time that is known here")
     # What was said is taken back, and the other answer given.
     await page.get_by_role("combobox", name="时间列", exact=True).select_option("导入时间")
     await expect(question).to_have_count(0)

@@ -53,7 +53,7 @@ class Importing {
     this.sent = 0;
   }
 
-  async choose(files: FileList | null | undefined): Promise<void> {
+  async choose(files: FileList | null): Promise<void> {
     const [file, ...more] = files ?? [];
     if (!file) return;
     this.forget();
