@@ -45,8 +45,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
         def stored() -> bool:
             parameters = {"thing": "tank", "property": "level", "aggregate": "count"}
-            (series,) = httpx.get(f"{platform.http}/api/history", params=parameters, timeout=30).json()["series"]
-            return [row[1] for row in series["points"]] == [ROWS]
+            answer = httpx.get(f"{platform.http}/api/history", params=parameters, timeout=30)
+            # Until its first readings are seen the thing is not known.
+            return answer.status_code == 200 and [row[1] for row in answer.json()["series"][0]["points"]] == [ROWS]
 
         assert wait_until(stored, 60)
         yield platform
