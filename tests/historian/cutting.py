@@ -1,7 +1,8 @@
-"""Rollups that stop in the middle."""
+"""Work of the history that stops in the middle."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -14,8 +15,13 @@ class _CutOffError(OSError):
 
 def rolled_up(history: History, position: int, statements: int) -> bool:
     """Roll up, but be cut off after so many statements; whether it came to its end before."""
-    work = history._engine.work
-    real, left = work.run, statements
+    return ended(history, statements, lambda: history.rollup(position))
+
+
+def ended(history: History, statements: int, work: Callable[[], object]) -> bool:
+    """Do a piece of work, but be cut off after so many statements; whether it came to its end before."""
+    engine = history._engine.work
+    real, left = engine.run, statements
 
     def run(statement: str, parameters: Any = None) -> None:
         nonlocal left
@@ -24,9 +30,9 @@ def rolled_up(history: History, position: int, statements: int) -> bool:
             raise _CutOffError
         real(statement, parameters)
 
-    with patch.object(work, "run", run):
+    with patch.object(engine, "run", run):
         try:
-            history.rollup(position)
+            work()
         except _CutOffError:
             return False
     return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -15,6 +14,7 @@ from allthings.historian.retention import Retention
 from allthings.readings.decoded import Decoded, Event
 from allthings.registry import Deletion
 from tests.historian.blocks import T0, Row, S, decoded, end_of, ns
+from tests.historian.cutting import ended
 from tests.historian.test_retention import NOW, answer, fill
 from tests.historian.test_rollups import (
     ALL,
@@ -157,7 +157,7 @@ def test_a_deletion_that_was_cut_off_is_made_again(history: History) -> None:
         history.deletions.drop_before(end_of(1_000))
         history.insert(blocks)
         history.rollup(end_of(3))
-        if _cut_off(history, wanted, statements):
+        if ended(history, statements, lambda: history.delete(wanted)):
             break
         history.insert(blocks)
         assert history.delete(wanted).events == 0
@@ -166,30 +166,6 @@ def test_a_deletion_that_was_cut_off_is_made_again(history: History) -> None:
         pytest.fail("a deletion takes more statements than were counted on")
     assert statements > 6
     check_all(history, left, None, None, (MINUTE, HOUR, DAY, None))
-
-
-class _CutOffError(OSError):
-    pass
-
-
-def _cut_off(history: History, wanted: Deletion, statements: int) -> bool:
-    """Delete, but be cut off after so many statements; whether it came to its end before."""
-    work, left = history._engine.work, statements
-    real = work.run
-
-    def run(statement: str, parameters: Any = None) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise _CutOffError
-        real(statement, parameters)
-
-    with patch.object(work, "run", run):
-        try:
-            history.delete(wanted)
-        except _CutOffError:
-            return False
-    return True
 
 
 def test_after_a_new_start_it_is_gone_and_the_log_brings_nothing_back(history: History) -> None:
